@@ -1,0 +1,1 @@
+"""The four kinds, and the documents by which the programs meet."""

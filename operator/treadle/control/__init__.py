@@ -1,0 +1,1 @@
+"""The operator: four kinds, reconciled."""

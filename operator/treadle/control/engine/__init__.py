@@ -1,0 +1,1 @@
+"""The engine: a queue, a pass, and what a pass may do."""

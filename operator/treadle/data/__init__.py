@@ -1,0 +1,1 @@
+"""Ingest: from a source to an immutable dataset version."""

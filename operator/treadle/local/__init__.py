@@ -1,0 +1,1 @@
+"""Kubernetes in one process, for tests and for the laptop."""

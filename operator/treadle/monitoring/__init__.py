@@ -1,0 +1,1 @@
+"""Monitoring: from a window of predictions to a verdict."""

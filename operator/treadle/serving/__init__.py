@@ -1,0 +1,1 @@
+"""Serving: from a release plan to answers."""
