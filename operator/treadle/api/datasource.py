@@ -211,7 +211,9 @@ class PrivacyPolicy(Model):
 class Privacy(Model):
     """What is stored, logged and reported instead of personal values; applied before the first write."""
 
-    policies: Annotated[list[PrivacyPolicy], Field(max_length=2, json_schema_extra=list_map("classification"))] | None = None
+    policies: (
+        Annotated[list[PrivacyPolicy], Field(max_length=2, json_schema_extra=list_map("classification"))] | None
+    ) = None
     """One policy for each class."""
     secret_ref: PrivacyRef | None = None
     """Secret whose hash.key keys the pseudonyms. Absent: treadle-privacy."""

@@ -53,7 +53,9 @@ def exactly_one(*fields: str) -> Rule:
 
 def goes_with(field: str, mode: str, value: str) -> Rule:
     """Return rule X2: a field is set exactly when a mode has a value."""
-    return rule(f"(self.{mode} == '{value}') == has(self.{field})", f"{field} goes with {mode}: {value}, and only with it")
+    return rule(
+        f"(self.{mode} == '{value}') == has(self.{field})", f"{field} goes with {mode}: {value}, and only with it"
+    )
 
 
 def no_credentials(field: str) -> Rule:
