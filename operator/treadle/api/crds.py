@@ -17,10 +17,24 @@ from treadle.api.trainingjob import TrainingJobSpec, TrainingJobStatus
 type Node = dict[str, Any]
 
 LIMIT_BYTES = 150_000
-KEPT = (
-    "type description default enum pattern minLength maxLength minimum maximum minItems maxItems maxProperties format "
-    "x-kubernetes-validations x-kubernetes-list-type x-kubernetes-list-map-keys"
-).split()
+KEPT = [
+    "type",
+    "description",
+    "default",
+    "enum",
+    "pattern",
+    "minLength",
+    "maxLength",
+    "minimum",
+    "maximum",
+    "minItems",
+    "maxItems",
+    "maxProperties",
+    "format",
+    "x-kubernetes-validations",
+    "x-kubernetes-list-type",
+    "x-kubernetes-list-map-keys",
+]
 
 
 def _column(name: str, path: str, type_: str = "string", *, wide: bool = False) -> Node:

@@ -13,7 +13,6 @@ from treadle.api.base import (
     Duration,
     Fraction,
     Model,
-    Name,
     Record,
     Time,
     TimeZone,

@@ -354,10 +354,24 @@ class TrainingJobSpec(Recipe):
         *RECIPE_RULES,
         *(
             immutable(field)
-            for field in (
-                "modelName dataRef task target features preparation estimator objective seed decision evaluation gate "
-                "output trigger jobTemplate storeRef"
-            ).split()
+            for field in [
+                "modelName",
+                "dataRef",
+                "task",
+                "target",
+                "features",
+                "preparation",
+                "estimator",
+                "objective",
+                "seed",
+                "decision",
+                "evaluation",
+                "gate",
+                "output",
+                "trigger",
+                "jobTemplate",
+                "storeRef",
+            ]
         ),
     )
 
