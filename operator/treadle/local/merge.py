@@ -161,3 +161,11 @@ def _merge(live: Any, body: Any, name: str) -> Any:
             kept = [_merge(item, wished.pop(key_step(item, keys), item), "") for item in live]
             return [*kept, *wished.values()]
     return body
+
+
+def leaves_of(fields: Fields, path: Path = ()) -> Set:
+    """Return the leaves that fieldsV1 spells."""
+    inner = {step: child for step, child in fields.items() if step != "."}
+    if not inner:
+        return frozenset({path}) if path else frozenset()
+    return frozenset(leaf for step, child in inner.items() for leaf in leaves_of(child, (*path, step)))
