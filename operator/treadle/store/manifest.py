@@ -17,6 +17,7 @@ from treadle.store.keys import Kind, Step
 from treadle.store.port import ObjectStore
 
 VERSIONS_LIMIT = 999_999
+LOOK_BACK = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,8 +103,8 @@ def claim_version(store: ObjectStore, model_name: str, document: Json) -> int:
     """Claim the next free version number of a model; a document that has claimed one keeps it."""
     data = canonical(document)
     number = max(_numbers(entry.key for entry in store.list(keys.versions(model_name))), default=0)
-    # The last claim may be our own, from before a crash; earlier ones are looked at below, since others may follow it.
-    for earlier in range(number, 0, -1):
+    # One of the latest claims may be our own, from before a crash; others may have followed it.
+    for earlier in range(number, max(0, number - LOOK_BACK), -1):
         held = store.get(keys.version(model_name, earlier))
         if held is not None and held.data == data:
             return earlier

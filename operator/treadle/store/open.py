@@ -40,6 +40,7 @@ def open_store(directory: Path, secret_name: str, prefix: str, namespace: str = 
 
 def open_source(
     bucket: str,
+    *,
     endpoint: str = "",
     region: str = "",
     directory: Path | None = None,
