@@ -289,7 +289,10 @@ class S3Store:
             raise self._unexpected("PutObject", refusal) from refusal
 
     def _upload(self, name: str, data: bytes | Path, size: int) -> None:
-        upload = self._client.create_multipart_upload(Bucket=self._bucket, Key=name)["UploadId"]
+        # Without the algorithm named here, VersityGW 1.8.0 answers InvalidPart to parts that carry checksums.
+        upload = self._client.create_multipart_upload(Bucket=self._bucket, Key=name, ChecksumAlgorithm="SHA256")[
+            "UploadId"
+        ]
         try:
             parts: list[Any] = []
             for number, piece in enumerate(pieces(data, size), 1):
