@@ -30,6 +30,10 @@ class Gone(Exception):
     """The object or its namespace is going or gone: there is nothing left to reconcile."""
 
 
+class TypeMissing(Gone):
+    """The API server does not know the type: its CRD is not installed."""
+
+
 class Busy(Exception):
     """The server did not answer in four tries: back off."""
 

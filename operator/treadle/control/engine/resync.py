@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 from treadle.api.names import LABEL_KIND, LABEL_MANAGED_BY, LABEL_NAME, MANAGER
 from treadle.control.engine.delivery import Delivery
+from treadle.control.engine.errors import TypeMissing, Wait
 from treadle.control.engine.ports import OURS, Api, Gvk, Key, Object
 
 log = logging.getLogger(__name__)
@@ -16,6 +17,7 @@ async def resync(
     types: Sequence[Gvk],
     namespaces: Sequence[str],
     api: Api,
+    *,
     delivery: Delivery,
     add: Callable[[Key], None],
     now: Callable[[], float],
@@ -24,11 +26,15 @@ async def resync(
     keys: set[Key] = set()
     for gvk in types:
         labels = {} if gvk.kind in OUR_KINDS else {LABEL_MANAGED_BY: MANAGER}
-        found = [
-            raw
-            for namespace in namespaces or (None,)
-            for raw in await api.list(gvk, namespace, labels=labels, metadata_only=True)
-        ]
+        try:
+            found = [
+                raw
+                for namespace in namespaces or (None,)
+                for raw in await api.list(gvk, namespace, labels=labels, metadata_only=True)
+            ]
+        except (TypeMissing, Wait) as problem:
+            log.warning("Left a type out of the resync", extra={"kind": gvk.kind, "problem": str(problem)})
+            continue
         lost = delivery.listed(gvk.kind, found, now())
         if lost:
             log.warning("Missed deletions", extra={"kind": gvk.kind, "count": len(lost)})
