@@ -1,0 +1,135 @@
+"""A child process opens a candidate and asks it its golden requests, so that what it breaks is not the server.
+
+Run as `python -m treadle.serving.vet` with a Trial as JSON on standard input; one Verdict as JSON on standard output.
+"""
+
+import asyncio
+import os
+import resource
+import sys
+from pathlib import Path
+from typing import Literal
+
+from pydantic import ValidationError
+
+from treadle.api.base import Record
+from treadle.api.conditions import line
+from treadle.api.reasons import Reason
+from treadle.serving.load import Files, Rejected, load
+from treadle.serving.onnxfile import problem
+
+MEMORY_SHARE = 0.6  # of the container's limit: a candidate that eats more dies alone
+MEMORY_LIMIT_FILE = Path("/sys/fs/cgroup/memory.max")
+OUTPUT_LIMIT_BYTES = 1 << 16
+
+
+class Trial(Record):
+    """Verified files of a candidate, and how near its golden answers must be."""
+
+    directory: str
+    format: Literal["onnx", "skops"]
+    primary: str
+    sha256: dict[str, str]
+    tolerance: float
+
+    @property
+    def files(self) -> Files:
+        """Return the files as `load` takes them."""
+        return Files(Path(self.directory), self.format, self.primary, self.sha256)
+
+
+class Verdict(Record):
+    """How a trial ended; a reason is a refusal."""
+
+    golden: str = ""
+    reason: Reason | None = None
+    message: str = ""
+
+
+def attempt(trial: Trial) -> Verdict:
+    """Open a candidate and compare its golden answers with training's."""
+    try:
+        if trial.format == "onnx" and (text := problem(trial.files.read(trial.primary))):
+            return Verdict(reason=Reason.FORMAT_REFUSED, message=f"{trial.primary}: {text}; train it again")
+        found = load(trial.files).recite(trial.tolerance)
+    except Rejected as error:
+        return Verdict(reason=error.reason, message=line(error.message))
+    except Exception as error:  # whatever a model's graph makes its engine raise
+        text = f"it fails on its golden rows: {type(error).__name__}: {error}"
+        return Verdict(reason=Reason.GOLDEN_MISMATCH, message=line(text))
+    if not found.is_whole:
+        text = f"{found} golden rows within {trial.tolerance:g}; {found.difference}. Go back to the former image"
+        return Verdict(golden=str(found), reason=Reason.GOLDEN_MISMATCH, message=line(text))
+    return Verdict(golden=str(found))
+
+
+class ChildDied(Exception):
+    """A child that ended, or had to be ended, without an answer."""
+
+
+async def ask_child(module: str, order: Record, timeout_seconds: float, env: dict[str, str]) -> bytes:
+    """Return what a child prints when told `order` on its standard input; raise ChildDied if it tells nothing."""
+    child = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-P",
+        "-m",
+        module,
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.DEVNULL,
+        env=env,
+    )
+    try:
+        async with asyncio.timeout(timeout_seconds):
+            output, _ = await child.communicate(order.model_dump_json(by_alias=True).encode())
+    except TimeoutError:
+        raise ChildDied(f"gave no answer within {timeout_seconds:g} s") from None
+    finally:
+        if child.returncode is None:
+            child.kill()
+            await child.wait()
+    if child.returncode != 0 or not output or len(output) > OUTPUT_LIMIT_BYTES:
+        code = child.returncode or 0
+        raise ChildDied(f"was ended by signal {-code}" if code < 0 else f"ended with code {code} and no answer")
+    return output
+
+
+async def vet(trial: Trial, timeout_seconds: float) -> Verdict:
+    """Try a candidate in a child that holds no key; one that dies is CandidateCrashed."""
+    env = {name: os.environ[name] for name in ("PYTHONPATH", "LD_LIBRARY_PATH") if name in os.environ}
+    try:
+        output = await ask_child("treadle.serving.vet", trial, timeout_seconds, env)
+        return Verdict.model_validate_json(output)
+    except ChildDied as error:
+        text = f"the process that tried it {error}; look at its size against the pod's memory limit"
+        return Verdict(reason=Reason.CANDIDATE_CRASHED, message=text)
+    except ValidationError:
+        return Verdict(reason=Reason.CANDIDATE_CRASHED, message="the process that tried it gave no verdict")
+
+
+def confine() -> None:
+    """Bound what a candidate can take of the pod."""
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    try:
+        limit = MEMORY_LIMIT_FILE.read_text(encoding="ascii").strip()
+    except OSError:
+        return  # no cgroup of version 2: nothing to take a share of
+    if limit.isdigit():
+        share = int(int(limit) * MEMORY_SHARE)
+        resource.setrlimit(resource.RLIMIT_DATA, (share, share))
+
+
+def main() -> int:
+    """Try what standard input names."""
+    try:
+        trial = Trial.model_validate_json(sys.stdin.buffer.read())
+    except ValidationError as error:
+        sys.stderr.write(f"{error}\n")
+        return 2
+    confine()
+    sys.stdout.write(attempt(trial).model_dump_json(by_alias=True))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
