@@ -39,7 +39,7 @@ class WorkQueue:
     _failures: dict[Key, int] = field(default_factory=dict)
     _due: dict[Key, float] = field(default_factory=dict)
     _timers: list[tuple[float, int, Key]] = field(default_factory=list)
-    _count: itertools.count[int] = field(default_factory=itertools.count)
+    _count: "itertools.count[int]" = field(default_factory=itertools.count)
     _changed: asyncio.Event = field(default_factory=asyncio.Event)
     _workers: list[asyncio.Task[None]] = field(default_factory=list)
     _clock: asyncio.Task[None] | None = None
