@@ -10,8 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tiers import missing
+from treadle.store.retry import Retry
+from treadle.store.s3 import Address
 
 READY_SECONDS = 15
+QUICK = Retry(tries=4, limit_seconds=10, base_seconds=0.02)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +64,12 @@ def gateway(directory: Path, *, certificate: Path | None = None, key: Path | Non
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
+
+
+def address(running: Gateway, bucket: str = "sales", **changed: str) -> Address:
+    """Return what a Secret says of a bucket of the gateway."""
+    values = {"access_key": running.access_key, "secret_key": running.secret_key, **changed}
+    return Address(bucket, running.endpoint, secret="treadle-store", **values)
 
 
 def wait_ready(process: subprocess.Popen[bytes], port: int, log: Path) -> None:

@@ -8,13 +8,10 @@ import pytest
 
 from treadle.store.folder import FolderStore
 from treadle.store.port import ObjectStore
-from treadle.store.retry import Retry
-from treadle.store.s3 import Address, S3Store
-from versity import Gateway, gateway
+from treadle.store.s3 import S3Store
+from versity import QUICK, Gateway, address, gateway
 
 type Opener = Callable[[], ObjectStore]
-
-QUICK = Retry(tries=4, limit_seconds=10, base_seconds=0.02)
 
 
 @pytest.fixture(scope="session")
@@ -23,12 +20,6 @@ def versity(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
     with gateway(tmp_path_factory.mktemp("versity")) as running:
         S3Store(address(running), retry=QUICK).create_bucket()
         yield running
-
-
-def address(running: Gateway, bucket: str = "sales", **changed: str) -> Address:
-    """Return what a Secret says of a bucket of the gateway."""
-    values = {"access_key": running.access_key, "secret_key": running.secret_key, **changed}
-    return Address(bucket, running.endpoint, secret="treadle-store", **values)
 
 
 @pytest.fixture(params=["folder", "versity"])

@@ -90,6 +90,8 @@ SKEWED = frozenset({"RequestTimeTooSkewed", "RequestExpired"})
 REJECTED = frozenset(
     {"InvalidAccessKeyId", "SignatureDoesNotMatch", "InvalidToken", "ExpiredToken", "TokenRefreshRequired"}
 )
+# VersityGW 1.8.0 with one account answers 404 XAdminUserNotFound to an unknown key.
+ALIASES = {"XAdminUserNotFound": "InvalidAccessKeyId"}
 REGION = frozenset({"PermanentRedirect", "AuthorizationHeaderMalformed", "IllegalLocationConstraintException"})
 FULL = frozenset(
     {
@@ -108,7 +110,7 @@ def refused(answer: Answer, place: Place, now: datetime, said: datetime | None =
 
     now: this node's time. said: the store's, from the answer's Date header.
     """
-    code, status = answer.code, answer.status
+    code, status = ALIASES.get(answer.code, answer.code), answer.status
     if code in SKEWED:
         return skewed(now, said)
     if code in REJECTED or status == 401:
@@ -163,6 +165,9 @@ def unreachable(error: BaseException, place: Place, issuer: str = "") -> StoreEr
                 Reason.NAME_NOT_RESOLVED, f'host "{place.host}" does not resolve. Correct {place.field("endpoint")}'
             )
     for cause in causes:
+        # urllib3 compares the names itself, and raises this where OpenSSL would say X509_V_ERR_HOSTNAME_MISMATCH.
+        if type(cause).__name__ == "CertificateError":
+            return other_host(place)
         if isinstance(cause, ssl.SSLCertVerificationError):
             return untrusted(cause, place, issuer)
         if isinstance(cause, ssl.SSLError):
@@ -186,10 +191,17 @@ def untrusted(cause: ssl.SSLCertVerificationError, place: Place, issuer: str) ->
         named = f' "{issuer}"' if issuer else ""
         return StoreError(Reason.TLS_FAILED, f"{place.endpoint}: unknown authority{named}. Put that CA into {into}")
     if cause.verify_code == 62:
-        advice = f"Correct {place.field('endpoint')}, or the certificate"
-    else:
-        advice = "Renew the certificate, or correct this node's clock"
+        return other_host(place)
+    advice = "Renew the certificate, or correct this node's clock"
     return StoreError(Reason.TLS_FAILED, f"{place.endpoint}: {cause.verify_message}. {advice}")
+
+
+def other_host(place: Place) -> StoreError:
+    """Return the error of a certificate that names another host."""
+    return StoreError(
+        Reason.TLS_FAILED,
+        f"{place.endpoint}: the certificate names another host. Correct {place.field('endpoint')}, or the certificate",
+    )
 
 
 def from_system(error: OSError, where: str) -> StoreError:

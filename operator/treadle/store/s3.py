@@ -68,7 +68,11 @@ class Requests:
 
     def send[T](self, operation: str, attempt: Callable[[], T], size_bytes: int | None = None) -> T:
         """Return the store's answer; raise Refusal for a precondition or an absence, StoreError for the rest."""
-        answer = self._retry.call(lambda: self._once(operation, attempt, size_bytes), again)
+        try:
+            answer = self._retry.call(lambda: self._once(operation, attempt, size_bytes), again)
+        except Refusal:
+            self._worked = operation  # the key was good enough to be told
+            raise
         self._worked = operation
         return answer
 
