@@ -15,6 +15,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import yaml
+
+CRDS = Path(__file__).parent.parent / "crds"
 STARTING_SECONDS = 60.0
 NAMES = "DNS:kubernetes,DNS:localhost,IP:127.0.0.1,IP:10.96.0.1"
 TOKEN = "treadle-test-token"
@@ -41,6 +44,28 @@ class ControlPlane:
         except urllib.error.HTTPError as refused:
             with refused:
                 return refused.code, parsed(refused.read())
+
+    def install_crds(self) -> None:
+        """Install the generated CRDs, and wait until they are served."""
+        for file in sorted(CRDS.glob("*.yaml")):
+            crd = yaml.safe_load(file.read_text())
+            name = crd["metadata"]["name"]
+            path = f"/apis/apiextensions.k8s.io/v1/customresourcedefinitions/{name}"
+            status, answer = self.request("PATCH", f"{path}?fieldManager=tests", crd, "application/apply-patch+yaml")
+            if status >= 300:
+                raise RuntimeError(f"{file.name}: {answer}")
+            until = time.monotonic() + STARTING_SECONDS
+            while self.request("GET", f"/apis/treadle.dev/v1alpha1/{crd['spec']['names']['plural']}")[0] != 200:
+                if time.monotonic() > until:
+                    raise RuntimeError(f"{name} is not served")
+                time.sleep(0.05)
+
+    def namespace(self, name: str) -> str:
+        """Create a namespace."""
+        status, answer = self.request("POST", "/api/v1/namespaces", {"metadata": {"name": name}})
+        if status not in (201, 409):
+            raise RuntimeError(f"namespace {name}: {answer}")
+        return name
 
     def kubeconfig_of(self, name: str, user: Mapping[str, Any]) -> Path:
         """Write a kubeconfig with another user."""

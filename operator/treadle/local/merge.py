@@ -47,7 +47,8 @@ def field_set(body: Any) -> Set:
 def apply(live: Any, body: Any, dropped: Iterable[Path]) -> Any:
     """Return the live object with the body's fields, and without those that nobody owns any more."""
     merged = copy.deepcopy(live)
-    for path in sorted(dropped, key=len, reverse=True):
+    # Deepest first, and the field that names an item last of the item's.
+    for path in sorted(dropped, key=lambda path: (-len(path), _is_name(path))):
         _remove(merged, path)
     return _merge(merged, copy.deepcopy(body), "")
 
@@ -100,6 +101,10 @@ def _children(body: Any, path: Path, name: str) -> Iterator[tuple[str, Any, str]
     elif isinstance(body, list) and (keys := list_keys(name, body)):
         for child in body:
             yield key_step(child, keys), child, ""
+
+
+def _is_name(path: Path) -> bool:
+    return len(path) > 1 and path[-2].startswith("k:") and path[-1][2:] in json.loads(path[-2][2:])
 
 
 def _is_reference(path: Path) -> bool:

@@ -1,0 +1,39 @@
+"""Each case runs on the API in memory and on a real kube-apiserver."""
+
+import os
+import random
+import secrets
+from collections.abc import AsyncIterator
+
+import pytest
+
+from benches import Bench
+from control_plane import ControlPlane
+from treadle.control.engine.ports import Object
+from treadle.control.kube import TYPES, Kube, path_of
+from treadle.local.api import MemoryApi, namespace
+
+
+@pytest.fixture(params=["memory", "real"])
+async def bench(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Bench]:
+    """Yield the API under test."""
+    name = f"semantics-{secrets.token_hex(4)}"
+    if request.param == "memory":
+        memory = MemoryApi()
+        await memory.create(namespace(name))
+        yield Bench("memory", memory, name, memory.put)
+        return
+    plane: ControlPlane = request.getfixturevalue("plane")
+    plane.namespace(name)
+    monkeypatch.setitem(os.environ, "KUBECONFIG", str(plane.kubeconfig))
+    kube = await Kube.connect(random.Random(1))
+
+    def put(changed: Object) -> Object:
+        gvk = TYPES[changed["apiVersion"], changed["kind"]]
+        path = path_of(gvk, changed["metadata"]["namespace"], changed["metadata"]["name"])
+        status, answer = plane.request("PUT", f"{path}?fieldManager=person", changed)
+        assert status == 200, answer
+        return dict(answer)
+
+    yield Bench("real", kube, name, put)
+    await kube.close()
