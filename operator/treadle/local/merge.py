@@ -150,7 +150,10 @@ def _remove(body: Any, path: Path) -> None:
         parent.pop(text, None)
     elif isinstance(parent, list):
         wanted = json.loads(text)
-        parent[:] = [item for item in parent if not (item == wanted if mark == "v:" else _is_named(item, wanted))]
+        # An item without a field has lost its name with the last of them.
+        parent[:] = [
+            item for item in parent if item and not (item == wanted or (mark == "k:" and _is_named(item, wanted)))
+        ]
     if len(path) > 1 and not parent and path[:-1] not in {("f:metadata",), ("f:spec",), ("f:status",)}:
         _remove(body, path[:-1])
 
