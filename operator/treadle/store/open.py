@@ -8,7 +8,7 @@ from urllib.parse import unquote, urlsplit
 from cryptography import x509
 
 from treadle.api.reasons import Reason
-from treadle.store.errors import StoreError, no_secret
+from treadle.store.errors import StoreError, from_system, no_secret
 from treadle.store.folder import FolderStore
 from treadle.store.port import ObjectStore
 from treadle.store.s3 import Address, S3Store, Source
@@ -67,6 +67,26 @@ def open_source(
             store=False,
         )
     )
+
+
+def create_bucket(directory: Path, secret_name: str) -> bool:
+    """Create the bucket that a Secret names unless it exists; return whether this call created it."""
+    values = read_secret(directory)
+    if not values:
+        raise no_secret(secret_name, "")
+    folder = folder_of(values, secret_name)
+    if folder is None:
+        return S3Store(
+            address_of(values, secret_name, directory), joined(values.get("prefix", ""), "", secret_name)
+        ).create_bucket()
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        folder.mkdir()
+    except FileExistsError:
+        return False
+    except OSError as error:
+        raise from_system(error, str(folder)) from error
+    return True
 
 
 def read_secret(directory: Path) -> dict[str, str]:
