@@ -1,6 +1,6 @@
-"""A model from the store to a private directory, verified: runs in a child, so that its libraries and key leave with it.
+"""A model from the store to a private directory, verified, by a child: its libraries and key leave with it.
 
-Run as `python -m treadle.serving.fetch` with an Order as JSON on standard input; one Fetched as JSON on standard output.
+`python -m treadle.serving.fetch` reads an Order as JSON on standard input and writes a Fetched to standard output.
 """
 
 import json

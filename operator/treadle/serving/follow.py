@@ -115,7 +115,7 @@ class Follower:
     def look(self) -> None:
         """Apply the plan file if it changed and says something newer; a bad one changes nothing."""
         try:
-            state = os.stat(self.place.plan)
+            state = self.place.plan.stat()
             seen = (state.st_mtime_ns, state.st_ino, state.st_size)
             if seen == self._seen:
                 return
@@ -184,7 +184,7 @@ class Follower:
         log.info("Tried model", extra={"digest": held.planned.digest, "state": held.state, "reason": held.reason})
 
     async def _try(self, held: Held, target: Path, terms: PlannedVerification) -> None:
-        target.mkdir(mode=0o700, parents=True)
+        await asyncio.to_thread(target.mkdir, mode=0o700, parents=True)
         fetched = await fetch_in_child(self._order(held, target, terms.policy))
         if fetched.outcome == "Away":
             away(held, fetched.reason, fetched.message)

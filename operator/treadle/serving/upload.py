@@ -90,7 +90,7 @@ def number_of(key: str) -> int:
 
 
 def table(part: Part) -> "pa.Table":
-    """Return a part's rows: LOG_COLUMNS, the kept inputs under their prefix, score and label; refused rows hold none."""
+    """Return a part's rows: LOG_COLUMNS, then the kept inputs under their prefix, score and label."""
     import pyarrow as pa
 
     kinds: dict[ColumnType, Any] = {

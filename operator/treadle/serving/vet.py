@@ -1,6 +1,6 @@
 """A child process opens a candidate and asks it its golden requests, so that what it breaks is not the server.
 
-Run as `python -m treadle.serving.vet` with a Trial as JSON on standard input; one Verdict as JSON on standard output.
+`python -m treadle.serving.vet` reads a Trial as JSON on standard input and writes a Verdict to standard output.
 """
 
 import asyncio
