@@ -21,8 +21,6 @@ STOPPED, LOST, MISCONFIGURED = 0, 1, 2
 
 def main() -> int:
     """Run the operator; return 0 after a signal, 1 when watch, credentials or Lease were lost, 2 for bad settings."""
-    from treadle.control.kinds import KINDS
-
     try:
         settings = from_environment(os.environ)
     except SettingsError as problem:
@@ -30,6 +28,9 @@ def main() -> int:
         log.error("Cannot start", extra={"problem": str(problem)})
         return MISCONFIGURED
     logs.configure(settings.log_level)
+    # Here, since `run` serves kinds of any kind, and tests bring their own.
+    from treadle.control.kinds import KINDS
+
     return asyncio.run(run(KINDS, settings))
 
 
