@@ -1,6 +1,6 @@
 """What a Job is told and what it reports: StepSpec in, Progress meanwhile, StepResult out."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Protocol
 
 from pydantic import Field, TypeAdapter
 
@@ -103,6 +103,14 @@ class Progress(Record):
     stage: str
     percentage: Annotated[int, Field(ge=0, le=100)]
     estimated_remaining_seconds: int | None = None
+
+
+class Report(Protocol):
+    """Where a step says how far it is."""
+
+    def stage(self, name: str, fraction: float) -> None:
+        """Say that a stage begins, with the fraction of the whole step that is done, 0 to 1."""
+        ...
 
 
 class ResultBase(Record):
