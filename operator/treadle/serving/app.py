@@ -203,7 +203,7 @@ class Predict:
         self.health.counts.rejected(arm.digest)
         self._log_empty(arm, view, request_id, time.perf_counter() - started, error.status)
         text = error.shown(view.plan.request_policy.error_detail)
-        closing = ((b"connection", b"close"),) if error.status in (408, 413) else ()
+        closing = ((b"connection", b"close"),) if error.closes else ()
         return Reply.error(error.status, with_example(text, error, view, arm.model.schema), *closing)
 
     def _log_empty(self, arm: Arm, view: View, request_id: str, seconds: float, status: int) -> None:

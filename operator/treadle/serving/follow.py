@@ -5,6 +5,7 @@ import logging
 import os
 import shutil
 import time
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -153,8 +154,8 @@ class Follower:
         """Return how many requests wait for any model."""
         return sum(held.arm.batcher.waiting for held in self.held.values() if held.arm is not None)
 
-    def report(self, planned: PlannedModel | None, *, serving: bool) -> HeldModel | None:
-        """Return how far a planned model has come here; `serving` says whether requests reach it once loaded."""
+    def report(self, planned: PlannedModel | None, serving: Collection[str]) -> HeldModel | None:
+        """Return how far a planned model has come here; `serving` holds the digests that requests reach."""
         if planned is None:
             return None
         held = self.held.get(planned.digest)
@@ -162,7 +163,7 @@ class Follower:
             return HeldModel(digest=planned.digest, state="Loading")
         return HeldModel(
             digest=planned.digest,
-            state="Serving" if serving and held.state == "Loaded" else held.state,
+            state="Serving" if held.state == "Loaded" and planned.digest in serving else held.state,
             golden=held.golden,
             reason=held.reason,
             message=held.message,
@@ -181,6 +182,7 @@ class Follower:
             shutil.rmtree(target, ignore_errors=True)
         if held.terms != terms and must_try_again(held, held.terms):
             held.state, held.due = "Loading", 0.0
+        self.settle()
         log.info("Tried model", extra={"digest": held.planned.digest, "state": held.state, "reason": held.reason})
 
     async def _try(self, held: Held, target: Path, terms: PlannedVerification) -> None:

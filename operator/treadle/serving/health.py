@@ -34,13 +34,12 @@ class Health:
         plan, view = self.follower.plan, self.follower.view
         if plan is None:
             return ServerState(plan=0, arms=self.counts.arms(), log=self.log.state)
-        is_champion = view is not None and plan.champion is not None and view.champion.digest == plan.champion.digest
+        seen = {arm.digest for arm in (view.champion, view.candidate) if arm is not None} if view is not None else set()
+        is_split = plan.candidate is not None and plan.candidate.weight > 0
         return ServerState(
             plan=plan.revision,
-            champion=self.follower.report(plan.champion, serving=is_champion),
-            candidate=self.follower.report(
-                plan.candidate, serving=view is not None and plan.candidate is not None and plan.candidate.weight > 0
-            ),
+            champion=self.follower.report(plan.champion, seen),
+            candidate=self.follower.report(plan.candidate, seen if is_split else set()),
             arms=self.counts.arms(),
             log=self.log.state,
         )

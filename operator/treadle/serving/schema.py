@@ -54,10 +54,14 @@ WORDS = {bool: "a boolean", int: "an integer", float: "a decimal", str: "text", 
 
 
 class Refusal(Exception):
-    """A request that is the caller's to correct: `text` may name the schema, `minimal` names nothing of it."""
+    """A request that is the caller's to correct: `text` may name the schema, `minimal` names nothing of it.
 
-    def __init__(self, status: int, text: str, minimal: str | None = None) -> None:
+    closes: the connection is not to be read on.
+    """
+
+    def __init__(self, status: int, text: str, minimal: str | None = None, *, closes: bool = False) -> None:
         super().__init__(text)
+        self.closes = closes
         self.status = status
         self.text = text
         self.minimal = text if minimal is None else minimal

@@ -15,6 +15,7 @@ type Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 JSON = b"application/json"
 BODY_SECONDS = 10.0
+PASSED_OVER_BYTES = 16 << 20  # the largest maxBodyBytes
 
 
 class Gone(Exception):
@@ -55,7 +56,8 @@ def expect_json(headers: list[tuple[bytes, bytes]], max_bytes: int) -> None:
         if name == b"content-encoding" and value.strip().lower() not in (b"", b"identity"):
             raise Refusal(415, "send the body without Content-Encoding")
         if name == b"content-length" and value.isdigit() and int(value) > max_bytes:
-            raise too_long(max_bytes)
+            # A body of bounded length is passed over, so that its sender reads the answer and not a broken pipe.
+            raise too_long(max_bytes, closes=int(value) > PASSED_OVER_BYTES)
 
 
 async def read_body(receive: Receive, max_bytes: int) -> bytes:
@@ -71,13 +73,13 @@ async def read_body(receive: Receive, max_bytes: int) -> bytes:
                 pieces.append(message.get("body", b""))
                 size += len(pieces[-1])
                 if size > max_bytes:
-                    raise too_long(max_bytes)
+                    raise too_long(max_bytes, closes=True)
                 if not message.get("more_body", False):
                     return b"".join(pieces)
     except TimeoutError:
-        raise Refusal(408, f"the body was not whole after {BODY_SECONDS:g} s; send it faster") from None
+        raise Refusal(408, f"the body was not whole after {BODY_SECONDS:g} s; send it faster", closes=True) from None
 
 
-def too_long(max_bytes: int) -> Refusal:
+def too_long(max_bytes: int, *, closes: bool) -> Refusal:
     """Return the refusal of a body beyond the bound."""
-    return Refusal(413, f"the body is over {max_bytes} bytes; send fewer rows a request")
+    return Refusal(413, f"the body is over {max_bytes} bytes; send fewer rows a request", closes=closes)

@@ -9,7 +9,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from serving_pod import flights_model
 from treadle.api.plan import PlannedModel, PlannedVerification, ReleasePlan
 from treadle.api.reasons import Reason
 from treadle.serving.follow import Held, is_mendable, must_try_again, next_due, read_plan, wanted_models
@@ -157,10 +156,6 @@ FILES = {
 def test_onnx_file_stands_alone(data: bytes, text: str) -> None:
     assert text in problem(data)
     assert bool(problem(data)) == bool(text)
-
-
-def test_a_real_model_stands_alone() -> None:
-    assert problem(flights_model(1)[0]) == ""
 
 
 @given(st.binary(max_size=200))
