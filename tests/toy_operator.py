@@ -22,6 +22,6 @@ async def slow(toy: Toy, ports: Ports) -> ToySeen:
 
 
 if __name__ == "__main__":
-    settings = from_environment(os.environ)
+    settings = from_environment(os.environ, os.getpid())
     logs.configure(settings.log_level)
     sys.exit(asyncio.run(run([dataclasses.replace(TOY, observe=slow)], settings)))

@@ -72,8 +72,6 @@ def operator(plane: ControlPlane, namespace: str, directory: Path, **environment
         **{key: value for key, value in os.environ.items() if not key.startswith(("TREADLE_", "KUBERNETES_"))},
         "KUBECONFIG": str(plane.kubeconfig),
         "TREADLE_LEASE_NAMESPACE": namespace,
-        "TREADLE_POD_NAME": "",
-        "POD_NAME": f"operator-{probe}",
         "TREADLE_PROBE_PORT": str(probe),
         "TREADLE_METRICS_PORT": str(metrics),
         **environment,

@@ -81,7 +81,8 @@ async def configuration() -> Configuration:
             config.load_incluster_config(client_configuration=found)
         else:
             # The client's own default was read when it was imported.
-            await config.load_kube_config(os.environ.get("KUBECONFIG"), client_configuration=found, persist_config=False)
+            file = os.environ.get("KUBECONFIG")
+            await config.load_kube_config(file, client_configuration=found, persist_config=False)
     except (config.ConfigException, OSError) as problem:
         raise NoCluster(f"no API server: {line(str(problem))}; run in a pod, or set KUBECONFIG") from problem
     return found

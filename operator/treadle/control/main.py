@@ -22,7 +22,7 @@ STOPPED, LOST, MISCONFIGURED = 0, 1, 2
 def main() -> int:
     """Run the operator; return 0 after a signal, 1 when watch, credentials or Lease were lost, 2 for bad settings."""
     try:
-        settings = from_environment(os.environ)
+        settings = from_environment(os.environ, os.getpid())
     except SettingsError as problem:
         logs.configure("INFO")
         log.error("Cannot start", extra={"problem": str(problem)})

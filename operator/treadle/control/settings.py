@@ -39,8 +39,11 @@ PULL_POLICIES = ("Always", "IfNotPresent", "Never")
 LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 
 
-def from_environment(environment: Mapping[str, str]) -> Settings:
-    """Return the settings that the TREADLE_* variables spell; raise SettingsError with the variable's name."""
+def from_environment(environment: Mapping[str, str], process_id: int) -> Settings:
+    """Return the settings that the TREADLE_* variables spell; raise SettingsError with the variable's name.
+
+    process_id: tells two operators on one host apart; in a container that restarts it stays the same.
+    """
     default = Settings()
 
     def text(name: str, otherwise: str) -> str:
@@ -68,9 +71,9 @@ def from_environment(environment: Mapping[str, str]) -> Settings:
         image_tag=text("IMAGE_TAG", default.image_tag),
         image_pull_policy=choice("IMAGE_PULL_POLICY", default.image_pull_policy, PULL_POLICIES),
         watch_namespaces=namespaces,
-        lease_namespace=text("LEASE_NAMESPACE", text("POD_NAMESPACE", default.lease_namespace)),
+        lease_namespace=text("LEASE_NAMESPACE", default.lease_namespace),
         lease_name=text("LEASE_NAME", default.lease_name),
-        identity=text("POD_NAME", environment.get("HOSTNAME", "") or default.identity),
+        identity=text("IDENTITY", f"{environment.get('HOSTNAME') or default.identity}-{process_id}"),
         worker_count=int(number("WORKER_COUNT", default.worker_count, 1, 64)),
         probe_port=int(number("PROBE_PORT", default.probe_port, 1, 65535)),
         metrics_port=int(number("METRICS_PORT", default.metrics_port, 0, 65535)),
