@@ -12,10 +12,11 @@ from typing import Literal
 from pydantic import ValidationError
 
 from treadle.api.artifacts import GOLDEN_FILE, MODEL_ONNX, MODEL_SKOPS, SCHEMA_FILE
-from treadle.api.base import Digest, Json, Record
+from treadle.api.base import Json
 from treadle.api.conditions import line
 from treadle.api.modeldeployment import VerificationPolicy
 from treadle.api.reasons import Reason
+from treadle.serving.children import FINAL, Fetched, Order
 from treadle.serving.load import Rejected
 from treadle.store import blobs, keys
 from treadle.store.errors import StoreError
@@ -27,35 +28,6 @@ from treadle.store.signing import verify
 MODEL_LIMIT_BYTES = 1 << 30
 NEEDED = (SCHEMA_FILE, GOLDEN_FILE)
 PRIMARY = {"onnx": MODEL_ONNX, "skops": MODEL_SKOPS}
-FINAL = frozenset({Reason.ARTIFACT_MISSING, Reason.CHECKSUM_MISMATCH, Reason.SIGNATURE_INVALID})
-"""Reasons of the store that are the model's; all others are the store's, and are tried again."""
-
-
-class Order(Record):
-    """Which model to fetch, from where, to where, and what must hold."""
-
-    digest: Digest
-    policy: VerificationPolicy
-    secret_directory: str
-    secret: str
-    prefix: str
-    namespace: str
-    public_keys: str
-    """Path of public.pem."""
-    signing_secret: str
-    target: str
-
-
-class Fetched(Record):
-    """How a fetch ended: Ready with the files, Refused for the model's fault, Away for the store's."""
-
-    outcome: Literal["Ready", "Refused", "Away"]
-    reason: Reason | None = None
-    """Ready: NotEnforced where policy Warn let a signature pass."""
-    message: str = ""
-    format: Literal["onnx", "skops"] = "onnx"
-    primary: str = ""
-    sha256: dict[str, str] = {}
 
 
 def fetch(order: Order) -> Fetched:

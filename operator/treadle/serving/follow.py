@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-import os
 import shutil
 import time
 from collections.abc import Collection
@@ -18,13 +17,12 @@ from treadle.api.modeldeployment import VerificationPolicy
 from treadle.api.plan import HeldModel, PlannedModel, PlannedVerification, ReleasePlan, ServerSpec
 from treadle.api.reasons import Reason
 from treadle.serving.batch import Batcher
-from treadle.serving.fetch import FINAL, Fetched, Order
+from treadle.serving.children import FINAL, Order, fetch_in_child
 from treadle.serving.load import Files, Model, Rejected, load
-from treadle.serving.vet import ChildDied, Trial, ask_child, vet
+from treadle.serving.vet import Trial, vet
 
 LOOK_SECONDS = 0.2
 PLAN_LIMIT_BYTES = 64 << 10
-FETCH_TIMEOUT_SECONDS = 300.0
 TRIAL_TIMEOUT_SECONDS = 120.0
 FIRST_WAIT_SECONDS, LONGEST_WAIT_SECONDS = 1.0, 30.0
 RETIRE_SECONDS = 60.0  # longer than any request that may still hold the model
@@ -304,16 +302,6 @@ def away(held: Held, reason: Reason | None, message: str) -> None:
     wait = min(LONGEST_WAIT_SECONDS, FIRST_WAIT_SECONDS * 2 ** min(held.failures, 8))
     held.state, held.reason, held.message = "Loading", reason, message
     held.due, held.failures = time.monotonic() + wait, held.failures + 1
-
-
-async def fetch_in_child(order: Order) -> Fetched:
-    """Return how a fetch in a child of its own ended; a child that dies is the pod's trouble, not the model's."""
-    try:
-        output = await ask_child("treadle.serving.fetch", order, FETCH_TIMEOUT_SECONDS, dict(os.environ))
-        return Fetched.model_validate_json(output)
-    except (ChildDied, ValidationError) as error:
-        text = str(error) if isinstance(error, ChildDied) else "gave no answer that can be read"
-        return Fetched(outcome="Away", reason=None, message=f"the process that fetches models {text}")
 
 
 def opened(trial: Trial) -> Model:

@@ -3,7 +3,6 @@
 `python -m treadle.serving.vet` reads a Trial as JSON on standard input and writes a Verdict to standard output.
 """
 
-import asyncio
 import os
 import resource
 import sys
@@ -15,12 +14,12 @@ from pydantic import ValidationError
 from treadle.api.base import Record
 from treadle.api.conditions import line
 from treadle.api.reasons import Reason
+from treadle.serving.children import ChildDied, ask_child
 from treadle.serving.load import Files, Rejected, load
 from treadle.serving.onnxfile import problem
 
 MEMORY_SHARE = 0.6  # of the container's limit: a candidate that eats more dies alone
 MEMORY_LIMIT_FILE = Path("/sys/fs/cgroup/memory.max")
-OUTPUT_LIMIT_BYTES = 1 << 16
 
 
 class Trial(Record):
@@ -61,37 +60,6 @@ def attempt(trial: Trial) -> Verdict:
         text = f"{found} golden rows within {trial.tolerance:g}; {found.difference}. Go back to the former image"
         return Verdict(golden=str(found), reason=Reason.GOLDEN_MISMATCH, message=line(text))
     return Verdict(golden=str(found))
-
-
-class ChildDied(Exception):
-    """A child that ended, or had to be ended, without an answer."""
-
-
-async def ask_child(module: str, order: Record, timeout_seconds: float, env: dict[str, str]) -> bytes:
-    """Return what a child prints when told `order` on its standard input; raise ChildDied if it tells nothing."""
-    child = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-P",
-        "-m",
-        module,
-        stdin=asyncio.subprocess.PIPE,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.DEVNULL,
-        env=env,
-    )
-    try:
-        async with asyncio.timeout(timeout_seconds):
-            output, _ = await child.communicate(order.model_dump_json(by_alias=True).encode())
-    except TimeoutError:
-        raise ChildDied(f"gave no answer within {timeout_seconds:g} s") from None
-    finally:
-        if child.returncode is None:
-            child.kill()
-            await child.wait()
-    if child.returncode != 0 or not output or len(output) > OUTPUT_LIMIT_BYTES:
-        code = child.returncode or 0
-        raise ChildDied(f"was ended by signal {-code}" if code < 0 else f"ended with code {code} and no answer")
-    return output
 
 
 async def vet(trial: Trial, timeout_seconds: float) -> Verdict:
