@@ -9,7 +9,7 @@ from treadle.api.base import decimal
 from treadle.api.datasource import Check, CheckRow, Severity
 from treadle.api.reasons import Reason
 from treadle.data.refused import Refused, invalid
-from treadle.data.sql import ROW, columns_read, query, quoted
+from treadle.data.sql import BLAMED, ROW, columns_read, query, quoted
 from treadle.data.transform import is_boolean
 
 
@@ -53,7 +53,7 @@ def _violations(engine: duckdb.DuckDBPyConnection, table: pa.Table, expectation:
             table,
             f"SELECT count(*) AS n, min({quoted(ROW)}) AS at FROM rows WHERE ({text}\n) IS NOT TRUE",
         ).to_pylist()[0]
-    except duckdb.Error as error:
+    except BLAMED as error:
         raise invalid("QualityPassed", field, f"{text[:80]!r} fails: {type(error).__name__}; correct it") from error
     return broken["n"], broken["at"]
 

@@ -8,7 +8,7 @@ import duckdb
 from treadle.api.datasource import ColumnType, DataSourceSpec, Role
 from treadle.api.reasons import Reason
 from treadle.data.refused import Refused, invalid
-from treadle.data.sql import ROW, literal, query, quoted
+from treadle.data.sql import BLAMED, ROW, literal, query, quoted
 from treadle.data.transform import Field, Shaped
 
 
@@ -36,7 +36,7 @@ def constrain(
             )
             try:
                 found = query(engine, shaped.table, text).to_pylist()[0]
-            except duckdb.Error as error:
+            except BLAMED as error:
                 name = f'constraints of column "{field.name}"'
                 raise invalid("SchemaValid", name, f"{rule.expected}: {str(error).splitlines()[0][:120]}") from error
             if found["n"] > rule.allowed * rows:

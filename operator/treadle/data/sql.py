@@ -12,6 +12,19 @@ from treadle.data.refused import Condition, invalid
 ROW = "\x1frow"
 """The row's number in the source: a control character, which no column's name can hold."""
 
+BLAMED = (
+    duckdb.BinderException,
+    duckdb.CatalogException,
+    duckdb.ConversionException,
+    duckdb.InvalidInputException,
+    duckdb.InvalidTypeException,
+    duckdb.NotImplementedException,
+    duckdb.OutOfRangeException,
+    duckdb.ParserException,
+    duckdb.TypeMismatchException,
+)
+"""Errors that an expression or its rows cause; any other is ours, or the machine's."""
+
 CLASSES = frozenset(
     {"COLUMN_REF", "CONSTANT", "COMPARISON", "CONJUNCTION", "OPERATOR", "FUNCTION", "CASE", "CAST", "BETWEEN"}
 )
@@ -51,8 +64,8 @@ def connect(threads: int = 2) -> duckdb.DuckDBPyConnection:
             "threads": str(threads),
         },
     )
-    engine.execute("SET TimeZone = 'UTC'")
-    engine.execute("SET lock_configuration = true")
+    engine.execute("SET TimeZone = 'UTC'").fetchall()
+    engine.execute("SET lock_configuration = true").fetchall()
     return engine
 
 
@@ -70,7 +83,7 @@ def query(engine: duckdb.DuckDBPyConnection, rows: pa.Table, text: str) -> pa.Ta
     """Return the answer of a query over the table `rows`."""
     engine.register("rows", rows)
     try:
-        return engine.execute(text).to_arrow_table()
+        return engine.sql(text).to_arrow_table()
     finally:
         engine.unregister("rows")
 
@@ -112,8 +125,8 @@ def _allow(name: str, field: str, condition: Condition, *, aggregates: bool) -> 
 
 
 def _expression(engine: duckdb.DuckDBPyConnection, text: str, field: str, condition: Condition) -> Any:
-    row = engine.execute("SELECT json_serialize_sql(?::VARCHAR)", [f"SELECT {text}\n"]).fetchone()
-    parsed: Any = json.loads(row[0]) if row else {"error": True, "error_message": "no answer"}
+    rows = engine.execute("SELECT json_serialize_sql(?::VARCHAR)", [f"SELECT {text}\n"]).fetchall()
+    parsed: Any = json.loads(rows[0][0]) if rows else {"error": True, "error_message": "no answer"}
     if parsed["error"] or len(parsed["statements"]) != 1:
         found = " ".join(str(parsed.get("error_message", "it is several statements")).split())
         raise invalid(condition, field, f"{text[:80]!r} is no SQL expression: {found[:120]}")

@@ -9,7 +9,7 @@ from treadle.api.datasource import Classification, Column, ColumnType, DataSourc
 from treadle.api.reasons import Reason
 from treadle.data.refused import Refused, invalid
 from treadle.data.schema import ARROW, Typed
-from treadle.data.sql import ROW, columns_read, query, quoted
+from treadle.data.sql import BLAMED, ROW, columns_read, query, quoted
 
 SQL_TYPES = {
     ColumnType.BOOLEAN: "BOOLEAN",
@@ -77,7 +77,7 @@ def transform(engine: duckdb.DuckDBPyConnection, typed: Typed, spec: DataSourceS
     text = f"SELECT {', '.join(selected)}, {quoted(ROW)} FROM rows WHERE {condition} ORDER BY {quoted(ROW)}"
     try:
         table = query(engine, typed.table, text)
-    except duckdb.Error as error:
+    except BLAMED as error:
         raise _failed(engine, typed.table, spec, fields, error) from error
     if table.num_rows == 0:
         raise Refused(
@@ -99,7 +99,7 @@ def type_of(engine: duckdb.DuckDBPyConnection, table: pa.Table, text: str, where
     """Return the SQL type of a validated expression; raise Refused (InvalidSpec) for one that does not bind."""
     try:
         found = query(engine, table.slice(0, 0), f"DESCRIBE SELECT ({text}\n) AS value FROM rows")
-    except duckdb.Error as error:
+    except BLAMED as error:
         raise invalid("SchemaValid", where, f"{text[:80]!r}: {_first_line(error)}") from error
     return str(found.column("column_type")[0].as_py())
 
@@ -139,7 +139,7 @@ def _failed(
             continue
         try:
             query(engine, table, f"SELECT count({_value(field.column)}) FROM rows")
-        except duckdb.Error:
+        except BLAMED:
             what = f'expression of column "{field.name}"'
             break
     else:

@@ -13,7 +13,7 @@ import pytest
 import yaml
 from moto import mock_aws
 
-from treadle.api.datasource import DataSource
+from treadle.api.datasource import DataSourceSpec
 from treadle.api.step import IngestStep, Owner, StoreAddress
 from treadle.data.step import ingest
 from treadle.store.folder import FolderStore
@@ -59,7 +59,7 @@ def step(run: int, current: str | None = None) -> IngestStep:
         run_key=f"{run:064x}",
         owner=Owner(kind="DataSource", name="flights", uid="u", namespace="demo"),
         store=StoreAddress(secret="treadle-store", prefix="treadle/v1/u/"),
-        spec=DataSource.parse(raw).spec,
+        spec=DataSourceSpec.parse(raw["spec"]),
         current=current,
     )
 
