@@ -55,9 +55,13 @@ class Predict:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
         try:
-            await answer(send, await self.reply(scope, receive))
+            reply = await self.reply(scope, receive)
         except Gone:
             return
+        except Exception:  # a bug of ours is one request's, and tells nothing of the inside
+            log.exception("Failed to answer", extra={"path": scope["path"]})
+            reply = Reply.error(500, "the server failed to answer; its log says why")
+        await answer(send, reply)
 
     async def reply(self, scope: Scope, receive: Receive) -> Reply:
         """Return the answer to a request."""

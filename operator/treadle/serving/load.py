@@ -17,6 +17,9 @@ from treadle.serving.golden import Agreement, agreement
 from treadle.serving.schema import Feeds, Refusal, feeds, golden_columns
 from treadle.serving.v2 import Answers
 
+TRUSTED = frozenset({"numpy.dtype"})
+"""What skops makes besides the types on its own list: imputers and encoders hold the dtype of what they saw."""
+
 type Outputs = tuple[npt.NDArray[Any], npt.NDArray[Any] | None]
 """Scores, (n,) or (n, classes), and labels, (n,), where the model gives some."""
 
@@ -103,7 +106,7 @@ def answers(scores: npt.NDArray[Any], labels: npt.NDArray[Any] | None, schema: M
     """Return scores and labels as the API defines them.
 
     scores: (n,) or (n, 1) as they are; (n, classes), probabilities in the order of schema.classes.
-    labels: (n,), or None: by threshold for two classes, the most probable for more.
+    labels: (n,), or None; used for several classes without probabilities: two go by the threshold.
     """
     wide = scores.ndim == 2 and scores.shape[1] > 1
     if wide and schema.task == Task.BINARY:
@@ -117,14 +120,15 @@ def answers(scores: npt.NDArray[Any], labels: npt.NDArray[Any] | None, schema: M
         raise ValueError("the model answered a score that is no finite number")
     if schema.task == Task.REGRESSION:
         return Answers(column.tolist(), [])
-    if labels is not None:
-        return Answers(column.tolist(), [_text(label) for label in labels.reshape(-1).tolist()])
     if schema.task == Task.BINARY:
+        # The graph's own label is the likelier class, whatever threshold the recipe asked for.
         negative, positive = schema.classes
         return Answers(column.tolist(), np.where(column >= float(schema.threshold), positive, negative).tolist())
-    if not wide:
+    if wide:
+        return Answers(column.tolist(), [schema.classes[place] for place in scores.argmax(axis=1).tolist()])
+    if labels is None:
         raise ValueError("the model answers no label and no probability of each class")
-    return Answers(column.tolist(), [schema.classes[place] for place in scores.argmax(axis=1).tolist()])
+    return Answers(column.tolist(), [_text(label) for label in labels.reshape(-1).tolist()])
 
 
 def onnx_engine(data: bytes, schema: ModelSchema) -> Engine:
@@ -162,7 +166,7 @@ def onnx_engine(data: bytes, schema: ModelSchema) -> Engine:
 def skops_engine(data: bytes, schema: ModelSchema) -> Engine:
     """Return a scikit-learn pipeline that takes (n, columns) in the schema's order.
 
-    Only types on skops' own list are made; a model's file never adds one.
+    Only types on skops' own list and on ours are made; a model's file never adds one.
     """
     try:
         import skops.io as sio
@@ -171,12 +175,12 @@ def skops_engine(data: bytes, schema: ModelSchema) -> Engine:
             Reason.FORMAT_REFUSED, "this server image has no scikit-learn; train with an estimator that ONNX takes"
         ) from error
     try:
-        unknown = sio.get_untrusted_types(data=data)
+        unknown = sorted(set(sio.get_untrusted_types(data=data)) - TRUSTED)
         if unknown:
             raise Rejected(
                 Reason.FORMAT_REFUSED, f"type {unknown[0]} is not on the list of skops; use another estimator"
             )
-        pipeline = sio.loads(data, trusted=[])
+        pipeline = sio.loads(data, trusted=sorted(TRUSTED))
     except Rejected:
         raise
     except Exception as error:  # skops raises what its parts raise
@@ -185,7 +189,8 @@ def skops_engine(data: bytes, schema: ModelSchema) -> Engine:
     order = [item.name for item in schema.inputs]
 
     def run(inputs: Feeds) -> Outputs:
-        rows = np.concatenate([inputs[name].astype(object) for name in order], axis=1)
+        kind = object if any(inputs[name].dtype == object for name in order) else np.float64
+        rows = np.concatenate([inputs[name].astype(kind) for name in order], axis=1)
         if schema.task == Task.REGRESSION:
             return pipeline.predict(rows), None
         return pipeline.predict_proba(rows), None

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import json
 import logging
 import os
 import signal
@@ -26,6 +27,9 @@ from treadle.serving.upload import PartUploader
 EXIT_MISCONFIGURED = 2
 IN_FLIGHT_SECONDS = 45
 FLUSH_SECONDS = 20.0
+
+PLAIN = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "color_message"}
+"""What every log record has; all else is a fact of its event. uvicorn repeats its message in colour."""
 
 log = logging.getLogger(__name__)
 
@@ -52,6 +56,23 @@ class Listener(uvicorn.Server):
     def capture_signals(self) -> Iterator[None]:
         """Leave the signals alone."""
         yield
+
+
+class Facts(logging.Formatter):
+    """A line of JSON an event: its message, and the facts that came with it."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the line of one event."""
+        facts = {name: value for name, value in vars(record).items() if name not in PLAIN}
+        event = {
+            "time": self.formatTime(record),
+            "level": record.levelname,
+            "logger": record.name,
+            "message": record.getMessage(),
+            **facts,
+            **({"exception": self.formatException(record.exc_info)} if record.exc_info else {}),
+        }
+        return json.dumps(event, default=str, ensure_ascii=False)
 
 
 def settings(environment: Mapping[str, str]) -> Settings:
@@ -86,7 +107,7 @@ async def serve(chosen: Settings, work: Path, stop: asyncio.Event) -> None:
         done, _ = await asyncio.wait((stopped, follow, predicting, stating), return_when=asyncio.FIRST_COMPLETED)
         if stopped in done:
             health.is_draining = True
-            log.info("Drained", extra={"seconds": chosen.drain_seconds})
+            log.info("Began to drain", extra={"seconds": chosen.drain_seconds})
             await asyncio.sleep(chosen.drain_seconds)
         else:
             for task in done:
@@ -134,12 +155,15 @@ def main() -> int:
     """Serve what TREADLE_SERVE names; return the exit code."""
     import uvloop
 
-    logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(Facts())
+    logging.basicConfig(level=logging.INFO, handlers=[handler])
     try:
         chosen = settings(os.environ)
     except (ValidationError, ValueError) as error:
-        log.error("Refused the settings: %s", " ".join(str(error).split())[:300])
+        log.error("Refused the settings", extra={"error": " ".join(str(error).split())[:300]})
         return EXIT_MISCONFIGURED
+    log.info("Began to serve", extra={"pod": chosen.pod_name, "model": chosen.spec.model_name})
     with tempfile.TemporaryDirectory(prefix="treadle-") as work:
         uvloop.run(until_told(chosen, Path(work)))
     return 0

@@ -164,3 +164,26 @@ def test_sampling_is_by_prediction_id(tmp_path: Path, bucket: FolderStore) -> No
     assert document["percent"] == 10
     assert 60 < len(found) // 2 < 140
     assert found[: len(found) // 2] == found[len(found) // 2 :]
+
+
+def test_every_type_of_column_is_logged(tmp_path: Path, bucket: FolderStore) -> None:
+    values: dict[str, Any] = {
+        "boolean": True,
+        "integer": -7,
+        "double": 2,
+        "string": "é",
+        "timestamp": NOON,
+        "date": NOON.date(),
+    }
+    typed = ModelSchema.model_validate(
+        {"task": "Regression", "inputs": [{"name": name, "type": name} for name in values]}
+    )
+    log = RequestLog(uploader(tmp_path), Clock())
+    columns = {name: [value, None] for name, value in values.items()}
+    log.add(Answered(["a", "b"], DIGEST, "champion", 0.001, 200, columns, [1.5, 2.5], []), typed, ALL)
+    log.finish(5)
+    [(_, document)] = manifests(bucket)
+    first, second = rows(bucket, document)
+    assert {name: first[f"in.{name}"] for name in values} == values
+    assert [second[f"in.{name}"] for name in values] == [None] * 6
+    assert (first["out.score"], first["out.label"]) == (1.5, None)
