@@ -26,7 +26,7 @@ class ProgressServer:
         self._step, self._stage, self._fraction = step, "start", 0.0
         self._server = ThreadingHTTPServer(("", port), _handler(self))
         self._server.daemon_threads = True
-        self._thread = threading.Thread(target=self._server.serve_forever, name="progress", daemon=True)
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.1,), name="progress", daemon=True)
 
     @property
     def port(self) -> int:
