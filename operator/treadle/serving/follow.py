@@ -235,7 +235,9 @@ def read_plan(data: bytes, model_name: str, revision: int) -> ReleasePlan | None
     try:
         plan = ReleasePlan.model_validate_json(data)
         duration(plan.predictor.timeout)
-        float(plan.verification.golden_tolerance)
+        # Patterns admit what no calendar holds; read here, since a plan is applied whole or not at all.
+        if plan.previous is not None:
+            moment(plan.previous.until)
     except (ValidationError, ValueError) as error:
         log.warning("Ignored an unreadable plan", extra={"error": type(error).__name__})
         return None

@@ -77,6 +77,11 @@ PLANS = {
     "leaves one with a wrong digest": (plan(champion={"version": "v1", "digest": "x"}), 4, None),
     "leaves one with a weight of 101": (plan(candidate={"version": "v1", "digest": A, "weight": 101}), 4, None),
     "leaves one with a wrong timeout": (plan(predictor={"timeout": "soon"}), 4, None),
+    "leaves one with a time of no calendar": (
+        plan(previous={"version": "v1", "digest": A, "until": "2013-13-45T10:00:00Z"}),
+        4,
+        None,
+    ),
     "leaves another version of the format": (plan(v=2), 4, None),
     "leaves what is no object": ([], 4, None),
 }
