@@ -73,8 +73,14 @@ class Uploader(Protocol):
 class RequestLog:
     """Rows between the requests and the store: a bounded buffer, emptied by one thread."""
 
-    def __init__(self, upload: Uploader, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
-        """Begin empty, with the thread started."""
+    def __init__(
+        self,
+        upload: Uploader,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        part_seconds: float = PART_SECONDS,
+    ) -> None:
+        """Begin empty, with the thread started; a part closes `part_seconds` after its first row at the latest."""
+        self._part_seconds = part_seconds
         self._upload = upload
         self._now = now
         self._open: dict[tuple[Kept, int], Part] = {}
@@ -140,6 +146,7 @@ class RequestLog:
             part = None
         if part is None:
             part = self._open[(kept, percent)] = Part(kept, percent, hour, time.monotonic())
+            self._change.notify()  # the thread may wait without an end
         return part
 
     def _close(self, part: Part) -> None:
@@ -153,13 +160,13 @@ class RequestLog:
             while True:
                 oldest = min(self._open.values(), key=lambda part: part.opened, default=None)
                 age = time.monotonic() - oldest.opened if oldest is not None else 0.0
-                if oldest is not None and age >= PART_SECONDS:
+                if oldest is not None and age >= self._part_seconds:
                     self._close(oldest)
                 if self._closed:
                     return self._closed.popleft(), self._dropped - self._dropped_told
                 if self._ending is not None:
                     return None
-                self._change.wait(PART_SECONDS - age if oldest is not None else None)
+                self._change.wait(self._part_seconds - age if oldest is not None else None)
 
     def _run(self) -> None:
         while (found := self._next()) is not None:

@@ -1,6 +1,8 @@
 """The request log, read back from the store."""
 
 import json
+import threading
+import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -187,3 +189,27 @@ def test_every_type_of_column_is_logged(tmp_path: Path, bucket: FolderStore) -> 
     assert {name: first[f"in.{name}"] for name in values} == values
     assert [second[f"in.{name}"] for name in values] == [None] * 6
     assert (first["out.score"], first["out.label"]) == (1.5, None)
+
+
+def test_a_part_is_stored_when_it_is_old_enough(tmp_path: Path, bucket: FolderStore) -> None:
+    log = RequestLog(uploader(tmp_path), Clock(), part_seconds=0.02)
+    for name in ("a", "b"):
+        log.add(answered(name), schema(), ALL)
+        end = time.monotonic() + 5
+        while log.state.rows < ord(name) - ord("a") + 1 and time.monotonic() < end:
+            threading.Event().wait(0.01)
+    assert [document["rows"] for _, document in manifests(bucket)] == [1, 1]
+    log.finish(5)
+
+
+def test_a_store_that_comes_back_gets_every_row(tmp_path: Path, bucket: FolderStore) -> None:
+    away = tmp_path / "away"
+    (tmp_path / "bucket").rename(away)
+    log = RequestLog(uploader(tmp_path), Clock(), part_seconds=0.0)
+    log.add(answered("a"), schema(), ALL)
+    threading.Event().wait(0.2)
+    assert log.state.rows == 0
+    away.rename(tmp_path / "bucket")
+    log.finish(5)
+    assert [document["rows"] for _, document in manifests(bucket)] == [1]
+    assert (log.state.rows, log.state.dropped) == (1, 0)
