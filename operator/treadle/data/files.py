@@ -38,7 +38,14 @@ def read_file(file: SourceFile, form: Format, names: list[str]) -> RawFile:
     """
     match form.name:
         case FormatName.CSV:
-            return _csv(file, form, names)
+            try:
+                return _csv(file, form, names)
+            except csv.Error as error:
+                raise Refused(
+                    "Fetched",
+                    Reason.FORMAT_ERROR,
+                    f"{file.name} cannot be read as csv: {error}. Correct the file, or format",
+                ) from error
         case FormatName.JSONL:
             return _jsonl(file)
         case FormatName.PARQUET:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 import pyarrow.compute as pc
+from pydantic import ValidationError
 
 from treadle.api.datasource import Classification, Column, ColumnType, DataSourceSpec, ExtraColumn, Role
 from treadle.api.reasons import Reason
@@ -108,7 +109,20 @@ def extras(raw: RawFile, spec: DataSourceSpec) -> list[Column]:
     if spec.schema_.on_extra_column is not ExtraColumn.KEEP:
         return []
     distinct([*listed, *more])
-    return [Column(name=name, type=type_as_found(raw.columns[name]), role=Role.NONE) for name in more]
+    return [kept_column(name, raw) for name in more]
+
+
+def kept_column(name: str, raw: RawFile) -> Column:
+    """Return the declaration of a column that is kept as it is; raise Refused for a name that no column may have."""
+    try:
+        return Column(name=name, type=type_as_found(raw.columns[name]), role=Role.NONE)
+    except ValidationError as error:
+        raise Refused(
+            "SchemaValid",
+            Reason.EXTRA_COLUMN,
+            f"column {name[:40]!r} of {raw.name} has a name that no column may have. "
+            "Name it in the file, or set schema.onExtraColumn: Drop",
+        ) from error
 
 
 def type_as_found(values: pa.ChunkedArray | list[object]) -> ColumnType:

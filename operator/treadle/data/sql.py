@@ -26,7 +26,7 @@ BLAMED = (
 """Errors that an expression or its rows cause; any other is ours, or the machine's."""
 
 CLASSES = frozenset(
-    {"COLUMN_REF", "CONSTANT", "COMPARISON", "CONJUNCTION", "OPERATOR", "FUNCTION", "CASE", "CAST", "BETWEEN"}
+    {"COLUMN_REF", "CONSTANT", "COMPARISON", "CONJUNCTION", "OPERATOR", "FUNCTION", "CASE", "CAST", "TYPE", "BETWEEN"}
 )
 OPERATORS = "+ - * / // % ** ^ || ~~ !~~ ~~* !~~* ~~~ like_escape not_like_escape ilike_escape not_ilike_escape"
 NUMBERS = (
