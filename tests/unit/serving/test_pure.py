@@ -3,15 +3,26 @@
 import hashlib
 import json
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from serving_pod import SPEC
 from treadle.api.plan import PlannedModel, PlannedVerification, ReleasePlan
 from treadle.api.reasons import Reason
-from treadle.serving.follow import Held, is_mendable, must_try_again, next_due, read_plan, wanted_models
+from treadle.serving.follow import (
+    Follower,
+    Held,
+    Place,
+    is_mendable,
+    must_try_again,
+    next_due,
+    read_plan,
+    wanted_models,
+)
 from treadle.serving.golden import agreement
 from treadle.serving.onnxfile import problem
 from treadle.serving.split import bucket, is_sampled, takes
@@ -166,3 +177,21 @@ def test_onnx_file_stands_alone(data: bytes, text: str) -> None:
 @given(st.binary(max_size=200))
 def test_onnx_scanner_survives_any_bytes(data: bytes) -> None:
     assert isinstance(problem(data), str)
+
+
+def test_a_plan_is_found_when_kubelet_swaps_its_link(tmp_path: Path) -> None:
+    directory = tmp_path / "plan"
+    directory.mkdir()
+    (directory / "plan.json").symlink_to("..data/plan.json")
+    follower = Follower(Place(SPEC, tmp_path, tmp_path))
+    follower.look()
+    assert follower.plan is None
+    for revision in (5, 6):
+        version = directory / f"..version-{revision}"
+        version.mkdir()
+        (version / "plan.json").write_text(json.dumps(plan(modelName="flights-late", revision=revision)))
+        (directory / "..data_tmp").symlink_to(version.name)
+        (directory / "..data_tmp").rename(directory / "..data")
+        follower.look()
+        assert follower.plan is not None
+        assert follower.plan.revision == revision
