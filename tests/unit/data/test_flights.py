@@ -4,6 +4,8 @@ import importlib.util
 import json
 import os
 import sys
+import threading
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 os.environ["MOTO_S3_CUSTOM_ENDPOINTS"] = "http://treadle-storage.demo.svc:7070"
@@ -110,3 +112,34 @@ def test_the_shift_moves_the_hour_of_requests_and_nothing_else():
     sent = flights.request(moved)
     assert sent["id"] == f"{moved['carrier']}-{moved['flight']}-{moved['time_hour'][:13].replace('-', '')}"
     assert {item["name"]: item["data"][0] for item in sent["inputs"]}["hour"] == int(moved["hour"])
+
+
+def test_a_replay_sends_flights_spread_over_the_month():
+    flights = load_flights()
+    asked = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self):
+            asked.append((self.path, json.loads(self.rfile.read(int(self.headers["Content-Length"])))))
+            self.send_response(200)
+            self.send_header("Content-Length", "2")
+            self.end_headers()
+            self.wfile.write(b"{}")
+
+        def log_message(self, *_):
+            return
+
+    server = HTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever, args=(0.02,))
+    thread.start()
+    try:
+        url = f"http://127.0.0.1:{server.server_address[1]}"
+        given = flights.arguments().parse_args(["replay", "--month", "4", "--shift", "--count", "30", "--url", url])
+        assert given.run(given) == 0
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+    assert {path for path, _ in asked} == {"/v2/models/flights-late/infer"}
+    days = {body["id"].split("-")[2][:8] for _, body in asked}
+    assert (len(asked), min(days), len(days) > 25) == (30, "20130401", True)
