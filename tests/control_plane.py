@@ -7,10 +7,11 @@ import socket
 import ssl
 import subprocess
 import tempfile
+import threading
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -36,10 +37,8 @@ class ControlPlane:
         """Ask the API server as administrator; return status and parsed body."""
         data = json.dumps(body).encode() if body is not None else None
         request = urllib.request.Request(self.server + path, data, {"Content-Type": content}, method=method)
-        context = ssl.create_default_context(cafile=str(self.directory / "ca.crt"))
-        context.load_cert_chain(self.directory / "admin.crt", self.directory / "admin.key")
         try:
-            with urllib.request.urlopen(request, timeout=30, context=context) as response:
+            with urllib.request.urlopen(request, timeout=30, context=self._context()) as response:
                 return response.status, parsed(response.read())
         except urllib.error.HTTPError as refused:
             with refused:
@@ -66,6 +65,18 @@ class ControlPlane:
         if status not in (201, 409):
             raise RuntimeError(f"namespace {name}: {answer}")
         return name
+
+    def watch(self, path: str, tell: Callable[[Any], None], stop: threading.Event) -> None:
+        """Tell each event of a watch that begins now, until `stop`; for a thread of its own."""
+        request = urllib.request.Request(f"{self.server}{path}?watch=1")
+        with urllib.request.urlopen(request, timeout=600, context=self._context()) as response:
+            while not stop.is_set() and (line := response.readline()):
+                tell(json.loads(line))
+
+    def _context(self) -> ssl.SSLContext:
+        context = ssl.create_default_context(cafile=str(self.directory / "ca.crt"))
+        context.load_cert_chain(self.directory / "admin.crt", self.directory / "admin.key")
+        return context
 
     def kubeconfig_of(self, name: str, user: Mapping[str, Any]) -> Path:
         """Write a kubeconfig with another user."""

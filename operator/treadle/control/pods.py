@@ -5,8 +5,8 @@ import logging
 
 import aiohttp
 
+from treadle.api.step import PROGRESS_PORT
 from treadle.control.engine.ports import Object
-from treadle.control.podspec import PROGRESS_PORT
 
 log = logging.getLogger(__name__)
 

@@ -5,16 +5,21 @@ from dataclasses import dataclass, field
 
 from treadle.api.blocks import JobTemplate, Pod, Resource
 from treadle.api.names import ANNOTATION_ATTEMPT, ANNOTATION_RUN_KEY, LABEL_FOR_RUNS, canonical, labels
+from treadle.api.step import (
+    DEFAULT_MOUNTS,
+    ENV_MOUNTS,
+    ENV_STEP,
+    EXIT_CHECKPOINTED,
+    EXIT_NO_RETRY,
+    PROGRESS_PORT,
+)
 from treadle.control.engine.objects import owned
 from treadle.control.engine.ports import Object
 from treadle.control.settings import Settings
 
 USER_ID = 65532
-MOUNTS = "/treadle"
 STEP = "step"
-PROGRESS_PORT = 8081
-FINAL_FAILURE = 10
-CHECKPOINTED = 11
+"""The container whose exit code and termination message count."""
 TEMPORARY_SIZE = "2Gi"
 EPHEMERAL_LIMIT = "4Gi"
 
@@ -86,11 +91,11 @@ def volume_mounts(mounts: Mounts) -> list[Object]:
     return [
         {"name": "tmp", "mountPath": "/tmp"},
         *(
-            {"name": f"secret-{index}", "mountPath": f"{MOUNTS}/secrets/{name}", "readOnly": True}
+            {"name": f"secret-{index}", "mountPath": f"{DEFAULT_MOUNTS}/secrets/{name}", "readOnly": True}
             for index, name in enumerate(sorted(mounts.secrets))
         ),
         *(
-            {"name": f"config-{index}", "mountPath": f"{MOUNTS}/configs/{name}", "readOnly": True}
+            {"name": f"config-{index}", "mountPath": f"{DEFAULT_MOUNTS}/configs/{name}", "readOnly": True}
             for index, name in enumerate(mounts.configs)
         ),
     ]
@@ -161,8 +166,8 @@ def step_container(run: Run, pod: Pod | None, mounts: Mounts, settings: Settings
         "imagePullPolicy": settings.image_pull_policy,
         "args": [run.step],
         "env": [
-            {"name": "TREADLE_STEP", "value": canonical(run.spec).decode()},
-            {"name": "TREADLE_MOUNTS", "value": MOUNTS},
+            {"name": ENV_STEP, "value": canonical(run.spec).decode()},
+            {"name": ENV_MOUNTS, "value": DEFAULT_MOUNTS},
         ],
         "ports": [{"name": "progress", "containerPort": PROGRESS_PORT, "protocol": "TCP"}],
         "resources": resources(pod, JOB_RESOURCES),
@@ -180,11 +185,11 @@ def failure_policy() -> Object:
             {"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}]},
             {
                 "action": "Ignore",
-                "onExitCodes": {"containerName": STEP, "operator": "In", "values": [CHECKPOINTED]},
+                "onExitCodes": {"containerName": STEP, "operator": "In", "values": [EXIT_CHECKPOINTED]},
             },
             {
                 "action": "FailJob",
-                "onExitCodes": {"containerName": STEP, "operator": "In", "values": [FINAL_FAILURE]},
+                "onExitCodes": {"containerName": STEP, "operator": "In", "values": [EXIT_NO_RETRY]},
             },
         ]
     }
