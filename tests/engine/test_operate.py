@@ -56,7 +56,9 @@ class Watching:
             return
         is_gone = change.type == "DELETED"
         namespace, name = metadata["namespace"], metadata["name"]
-        operator.delivery.delivered((raw["kind"], namespace, name), metadata["resourceVersion"], is_gone)
+        identity = (raw["kind"], namespace, name)
+        if operator.delivery.delivered(identity, metadata["resourceVersion"], is_gone) and raw["kind"] != "DataSource":
+            return
         for key in operator.references.keys_for(plurals[raw["kind"]], namespace, name, raw, is_gone=is_gone):
             operator.add(key)
 

@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 import kopf
 
-from treadle.api.names import LABEL_MANAGED_BY, MANAGER
+from treadle.api.names import GROUP, LABEL_MANAGED_BY, MANAGER
 from treadle.control.engine.ports import CHILDREN, OURS, Key
 from treadle.control.kube import Credentials
 from treadle.control.settings import Settings
@@ -31,9 +31,9 @@ class KeysFor(Protocol):
 
 
 class Delivered(Protocol):
-    """Told of every version that a watch brought."""
+    """Told of every version that a watch brought; says whether it is the echo of our own write."""
 
-    def __call__(self, identity: tuple[str, str, str], version: str, is_deleted: bool) -> None: ...
+    def __call__(self, identity: tuple[str, str, str], version: str, is_deleted: bool) -> bool: ...
 
 
 def registry(keys_for: KeysFor, add: Add, delivered: Delivered, health: Health, login: Login) -> kopf.OperatorRegistry:
@@ -48,7 +48,9 @@ def registry(keys_for: KeysFor, add: Add, delivered: Delivered, health: Health, 
     ) -> None:
         metadata = body.get("metadata", {})
         identity = (resource.kind or "", namespace or "", name or "")
-        delivered(identity, str(metadata.get("resourceVersion", "")), type == "DELETED")
+        is_echo = delivered(identity, str(metadata.get("resourceVersion", "")), type == "DELETED")
+        if is_echo and resource.group != GROUP:
+            return  # The pass that wrote this child has seen what it wrote.
         for key in keys_for(resource.plural, namespace, name, body, is_gone=type == "DELETED"):
             add(key)
 

@@ -154,6 +154,21 @@ def test_an_event_before_the_answer_counts() -> None:
     assert delivery.problem(now=1000) == ""
 
 
+ECHOES = {
+    "our own write": (True, "7", "7", True),
+    "a later version": (True, "7", "8", False),
+    "an earlier version": (True, "7", "6", False),
+    "what a list told": (False, "7", "7", False),
+}
+
+
+@pytest.mark.parametrize(("is_written", "expected", "version", "is_echo"), ECHOES.values(), ids=ECHOES.keys())
+def test_an_echo_is(is_written: bool, expected: str, version: str, is_echo: bool) -> None:
+    delivery = Delivery(60)
+    delivery.expect(ONE, expected, now=0, is_written=is_written)
+    assert delivery.delivered(ONE, version, False) is is_echo
+
+
 def test_an_object_that_is_deleted_is_not_waited_for() -> None:
     delivery = Delivery(60)
     delivery.expect(ONE, "7", now=0)
@@ -246,7 +261,7 @@ def test_a_step_s_job_says_how_pods_end() -> None:
     spec = job()["spec"]
     assert (spec["podReplacementPolicy"], spec["template"]["spec"]["restartPolicy"]) == ("Failed", "Never")
     rules = {
-        str(rule.get("onExitCodes", {}).get("values")): rule["action"] for rule in spec['podFailurePolicy']["rules"]
+        str(rule.get("onExitCodes", {}).get("values")): rule["action"] for rule in spec["podFailurePolicy"]["rules"]
     }
     assert rules == {"None": "Ignore", "[11]": "Ignore", "[10]": "FailJob"}
 
@@ -296,7 +311,7 @@ def handlers() -> kopf.OperatorRegistry:
     async def login() -> Any:
         raise OSError("no token")
 
-    return watch.registry(lambda *_, **__: set(), lambda _: None, lambda *_: None, lambda: ({}, ""), login)
+    return watch.registry(lambda *_, **__: set(), lambda _: None, lambda *_: False, lambda: ({}, ""), login)
 
 
 def test_no_login_but_ours_is_registered() -> None:

@@ -9,31 +9,42 @@ type Identity = tuple[str, str, str]
 """Kind, namespace and name."""
 
 
+@dataclass(frozen=True, slots=True)
+class Expected:
+    """A version that a watch has to tell, since when, and whether we wrote it."""
+
+    version: str
+    since: float
+    is_written: bool
+
+
 @dataclass(slots=True)
 class Delivery:
     """Resource versions expected and delivered. `seconds` is how long a watch may take."""
 
     seconds: float = 60.0
     _delivered: dict[Identity, str] = field(default_factory=dict)
-    _expected: dict[Identity, tuple[str, float]] = field(default_factory=dict)
+    _expected: dict[Identity, Expected] = field(default_factory=dict)
 
-    def delivered(self, identity: Identity, version: str, is_deleted: bool) -> None:
-        """Note that a watch told this version of an object."""
-        if is_deleted:
-            self._delivered.pop(identity, None)
-            self._expected.pop(identity, None)
-            return
-        self._delivered[identity] = version
+    def delivered(self, identity: Identity, version: str, is_deleted: bool) -> bool:
+        """Note that a watch told this version; say whether it is the echo of our own last write."""
         wanted = self._expected.get(identity)
-        if wanted is not None and is_at_least(version, wanted[0]):
+        if is_deleted:
+            self.forget(identity)
+            return False
+        self._delivered[identity] = version
+        if wanted is None:
+            return False
+        if is_at_least(version, wanted.version):
             del self._expected[identity]
+        return wanted.is_written and version == wanted.version
 
-    def expect(self, identity: Identity, version: str, now: float) -> None:
+    def expect(self, identity: Identity, version: str, now: float, *, is_written: bool = True) -> None:
         """Expect an event of at least this version, as after a write of ours."""
         if is_at_least(self._delivered.get(identity, ""), version):
             return
-        since = self._expected[identity][1] if identity in self._expected else now
-        self._expected[identity] = (version, since)
+        before = self._expected.get(identity)
+        self._expected[identity] = Expected(version, before.since if before else now, is_written)
 
     def forget(self, identity: Identity) -> None:
         """Expect nothing of an object that is gone."""
@@ -50,12 +61,14 @@ class Delivery:
         for identity in lost:
             self.forget(identity)
         for identity, version in present.items():
-            self.expect(identity, version, now)
+            self.expect(identity, version, now, is_written=False)
         return lost
 
     def problem(self, now: float) -> str:
         """Return the sentence about the longest silence, empty while all is well."""
-        late = [(since, identity) for identity, (_, since) in self._expected.items() if now - since > self.seconds]
+        late = [
+            (wanted.since, identity) for identity, wanted in self._expected.items() if now - wanted.since > self.seconds
+        ]
         if not late:
             return ""
         since, (kind, namespace, name) = min(late)
