@@ -5,7 +5,7 @@ import logging
 from collections.abc import Callable
 from datetime import UTC, datetime
 
-from treadle.control.engine.errors import Busy, Conflict, Gone, Wait
+from treadle.control.engine.errors import Busy, Conflict, Gone, TokenRefused, Wait
 from treadle.control.engine.ports import LEASE, Api, Object
 
 log = logging.getLogger(__name__)
@@ -58,7 +58,7 @@ class LeaseGate:
             return
         try:
             await self._write("")
-        except (Busy, Conflict, Gone, Wait) as problem:
+        except (Busy, Conflict, Gone, TokenRefused, Wait) as problem:
             log.warning("Could not release the Lease", extra={"problem": str(problem)})
 
     def _is_free(self, found: Object) -> bool:
@@ -89,7 +89,7 @@ class LeaseGate:
             try:
                 async with asyncio.timeout(GIVE_UP_SECONDS - (_monotonic() - self._good)):
                     await self._write(self._identity)
-            except (Conflict, Gone) as problem:
+            except (Conflict, Gone, TokenRefused) as problem:
                 log.error("Lost the Lease", extra={"problem": str(problem)})
                 self.lost.set()
                 return
