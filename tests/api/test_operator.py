@@ -57,7 +57,7 @@ def test_a_label_removed_by_hand_comes_back(plane: ControlPlane, namespace: str,
 
 
 def test_a_pass_of_seven_seconds_survives_sigterm(plane: ControlPlane, namespace: str, tmp_path: Path) -> None:
-    with operator(plane, namespace, tmp_path, TOY_PASS_SECONDS="7") as running:
+    with operator(plane, namespace, tmp_path, TOY_PASS_SECONDS="7", TREADLE_WATCH_NAMESPACES=namespace) as running:
         eventually(lambda: running.probe() == 200)
         create(plane, namespace)
         eventually(lambda: running.metric("treadle_queue_oldest_seconds") > 1)

@@ -9,7 +9,7 @@ import pytest
 
 from benches import Bench
 from control_plane import ControlPlane
-from treadle.control.engine.ports import Object
+from treadle.control.engine.ports import DATA_SOURCE, Object
 from treadle.control.kube import TYPES, Kube, path_of
 from treadle.local.api import MemoryApi, namespace
 
@@ -37,3 +37,5 @@ async def bench(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch)
 
     yield Bench("real", kube, name, put)
     await kube.close()
+    # The API tier's operators on the same server shall find nothing to do.
+    plane.request("DELETE", path_of(DATA_SOURCE, name))
