@@ -243,6 +243,32 @@ def test_a_short_cut_loses_nothing() -> None:
     virtual.run(scene())
 
 
+class Lossy(MemoryApi):
+    """An API whose answer to one write is lost on its way."""
+
+    loses = False
+
+    async def apply(self, child: Object, *, manager: str = "treadle") -> Object:
+        live = await super().apply(child, manager=manager)
+        if self.loses:
+            self.loses = False
+            raise Busy("the answer was lost")
+        return live
+
+
+def test_a_renewal_whose_answer_was_lost_loses_nothing() -> None:
+    async def scene() -> None:
+        api = Lossy(now=Clock())
+        first = gate(api, "first")
+        await first.acquire()
+        api.loses = True
+        await asyncio.sleep(60)
+        assert not first.lost.is_set()
+        await first.release()
+
+    virtual.run(scene())
+
+
 def test_a_restarted_operator_takes_its_own_lease_at_once() -> None:
     async def scene() -> None:
         api = MemoryApi(now=Clock())

@@ -88,7 +88,7 @@ class LeaseGate:
                 return
             try:
                 async with asyncio.timeout(GIVE_UP_SECONDS - (_monotonic() - self._good)):
-                    await self._write(self._identity)
+                    await self._hold()
             except (Conflict, Gone, TokenRefused) as problem:
                 log.error("Lost the Lease", extra={"problem": str(problem)})
                 self.lost.set()
@@ -98,6 +98,18 @@ class LeaseGate:
                 pause = RETRY_SECONDS
             else:
                 self._good, pause = _monotonic(), RENEWAL_SECONDS
+
+    async def _hold(self) -> None:
+        """Renew; Conflict where the Lease is another's."""
+        try:
+            await self._write(self._identity)
+        except Conflict:
+            found = await self._api.get(LEASE, self._namespace, self._name)
+            if found is None or (found.get("spec") or {}).get("holderIdentity") != self._identity:
+                raise
+            # A write of ours whose answer was lost on its way: the version is newer, the holder is not.
+            self._version = found["metadata"]["resourceVersion"]
+            await self._write(self._identity)
 
     async def _write(self, holder: str) -> None:
         wish = self._lease(holder)
