@@ -429,6 +429,8 @@ class FetchAttempt(Record):
     """Jobs of the same inputs before it that only the world could mend."""
     generation: int = 0
     """The generation of spec that it fetched."""
+    config_map_version: Text64 | None = None
+    """resourceVersion of the inline ConfigMap that called for it."""
     start_time: Time | None = None
     """When it began."""
     completion_time: Time | None = None

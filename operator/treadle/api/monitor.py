@@ -227,6 +227,8 @@ class WindowRow(Record):
     """Healthy, Suspected, Detected or Insufficient."""
     breached: Annotated[list[Text64], Field(max_length=8)] = []
     """Findings that were True."""
+    champion_digest: Digest | None = None
+    """The model whose predictions were judged; streaks are counted for each model alone."""
 
 
 class DriftColumn(Record):
@@ -312,6 +314,8 @@ class WindowAttempt(Record):
     """Its Job."""
     run_key: Text64
     """Hash of its inputs."""
+    champion_digest: Digest | None = None
+    """The model whose predictions are judged."""
     attempt: int = 0
     """Jobs of the same inputs before it that only the world could mend."""
     finished: bool = False
