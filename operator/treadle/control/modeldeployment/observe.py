@@ -1,0 +1,130 @@
+"""Reads what a pass over a ModelDeployment needs: runs, requests, data, pods and what they answer."""
+
+import asyncio
+import logging
+from collections.abc import Iterable
+
+from pydantic import ValidationError
+
+from treadle.api.datasource import DataSourceStatus
+from treadle.api.modeldeployment import ModelDeployment
+from treadle.api.monitor import MonitorStatus
+from treadle.api.names import LABEL_FOR_RUNS, plan_name
+from treadle.api.plan import ServerState
+from treadle.api.reasons import Reason
+from treadle.api.step import StoreAddress
+from treadle.control.engine.errors import Invalid
+from treadle.control.engine.objects import is_deleting
+from treadle.control.engine.ports import (
+    CONFIG_MAP,
+    DATA_SOURCE,
+    MONITOR,
+    POD,
+    SERVICE_ACCOUNT,
+    TRAINING_JOB,
+    Api,
+    Object,
+    Pods,
+    Ports,
+)
+from treadle.control.jobs import store_prefix
+from treadle.control.modeldeployment.desired import has_model, selector
+from treadle.control.modeldeployment.seen import Ask, Run, Seen, ServingPod, newest_first, read_plan, read_run
+from treadle.control.podspec import may_run_as
+
+log = logging.getLogger(__name__)
+
+
+async def observe(md: ModelDeployment, ports: Ports) -> Seen:
+    """Return what this deployment's next step depends on; without a model no pod, plan or Monitor is read."""
+    api, namespace = ports.api, md.metadata.namespace
+    data = await _data(md, api)
+    runs = await _runs(md, api)
+    if not has_model(md.status):
+        return Seen(
+            settings=ports.settings,
+            runs=runs,
+            has_data_source=data is not None,
+            data_digest=_version(data),
+            owner_uid=md.metadata.uid,
+        )
+    await _refuse_account(md, api)
+    return Seen(
+        settings=ports.settings,
+        store=await _store(md, ports),
+        runs=runs,
+        has_data_source=data is not None,
+        data_digest=_version(data),
+        asks=_asks(md, await api.list(MONITOR, namespace)),
+        pods=await _pods(await api.list(POD, namespace, labels=selector(md)), ports.pods),
+        plan=read_plan(await api.get(CONFIG_MAP, namespace, plan_name(md.metadata.name))),
+        owner_uid=md.metadata.uid,
+    )
+
+
+async def _data(md: ModelDeployment, api: Api) -> Object | None:
+    template = md.spec.training.template if md.spec.training else None
+    if template is None:
+        return None
+    return await api.get(DATA_SOURCE, md.metadata.namespace, template.spec.data_ref.name)
+
+
+def _version(data: Object | None) -> str | None:
+    current = DataSourceStatus.parse((data or {}).get("status") or {}).current_version
+    return current.digest if current else None
+
+
+async def _runs(md: ModelDeployment, api: Api) -> tuple[Run, ...]:
+    found = await api.list(TRAINING_JOB, md.metadata.namespace)
+    ours = [raw for raw in found if raw.get("spec", {}).get("modelName") == md.spec.model_name and not is_deleting(raw)]
+    return newest_first([read_run(raw, md.metadata.uid) for raw in ours])
+
+
+async def _store(md: ModelDeployment, ports: Ports) -> StoreAddress:
+    secret = md.spec.store_ref.name if md.spec.store_ref else "treadle-store"
+    return StoreAddress(secret=secret, prefix=await store_prefix(md.metadata.namespace, ports))
+
+
+async def _refuse_account(md: ModelDeployment, api: Api) -> None:
+    pod = md.spec.predictor.pod if md.spec.predictor else None
+    name = pod.service_account_name if pod else None
+    if name is None:
+        return
+    account = await api.get(SERVICE_ACCOUNT, md.metadata.namespace, name)
+    if account is None or not may_run_as(account):
+        found = "does not exist" if account is None else f"does not carry the label {LABEL_FOR_RUNS}"
+        raise Invalid(
+            Reason.INVALID_SPEC,
+            f"predictor.pod.serviceAccountName: ServiceAccount {name!r} {found}; "
+            f"label it {LABEL_FOR_RUNS}: 'true', or name another",
+        )
+
+
+def _asks(md: ModelDeployment, monitors: Iterable[Object]) -> tuple[Ask, ...]:
+    found = []
+    for raw in monitors:
+        if raw.get("spec", {}).get("targetRef", {}).get("name") != md.metadata.name or is_deleting(raw):
+            continue
+        request = MonitorStatus.parse(raw.get("status") or {}).request
+        if request is not None:
+            found.append(Ask(monitor=raw["metadata"]["name"], uid=raw["metadata"]["uid"], request=request))
+    return tuple(found)
+
+
+async def _pods(found: Iterable[Object], pods: Pods) -> tuple[ServingPod, ...]:
+    alive = sorted((raw for raw in found if not is_deleting(raw)), key=lambda raw: str(raw["metadata"]["uid"]))
+    answers = await asyncio.gather(*(_ask(raw, pods) for raw in alive))
+    return tuple(ServingPod(raw, state) for raw, state in zip(alive, answers, strict=True))
+
+
+async def _ask(raw: Object, pods: Pods) -> ServerState | None:
+    if not (raw.get("status") or {}).get("podIP"):
+        return None
+    answer = await pods.progress(raw)
+    if answer is None:
+        return None
+    try:
+        return ServerState.parse(answer)
+    except ValidationError as problem:
+        log.warning("Could not read a pod's state", extra={"pod": raw["metadata"]["name"], "problem": str(problem)})
+        return None
