@@ -202,9 +202,7 @@ def hold(job: Object, *, is_suspended: bool) -> Object:
 
 def step_owner(owner: Resource) -> Owner:
     """Return for whom a step works."""
-    return Owner(
-        kind=owner.kind, name=owner.metadata.name, uid=owner.metadata.uid, namespace=owner.metadata.namespace
-    )
+    return Owner(kind=owner.kind, name=owner.metadata.name, uid=owner.metadata.uid, namespace=owner.metadata.namespace)
 
 
 def address(secret: str, prefix: str) -> StoreAddress:

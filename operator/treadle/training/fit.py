@@ -1,0 +1,134 @@
+"""The fit: inputs and target to one Pipeline that holds its fitted transforms."""
+
+import os
+import warnings
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.pipeline import Pipeline
+from sklearn.utils import parallel_backend
+from sklearn.utils._param_validation import InvalidParameterError
+
+from treadle.api.artifacts import Input
+from treadle.api.reasons import Reason
+from treadle.api.trainingjob import Recipe, Task
+from treadle.training.errors import DATA_RESOLVED, TRAINED, Refused
+from treadle.training.estimators import build, invalid
+from treadle.training.prepare import preparer
+
+type Floats = NDArray[np.float64]
+type Codes = NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class Fitted:
+    """A fitted Pipeline on a table of inputs, and what its fit had to say."""
+
+    pipeline: Pipeline
+    warnings: tuple[str, ...] = ()
+
+
+def class_texts(target: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Return a target's classes as text: true and false for booleans, whole numbers without a fraction."""
+    if pa.types.is_boolean(target.type):
+        return pc.if_else(target, "true", "false").cast(pa.string())
+    if pa.types.is_floating(target.type):
+        return pa.chunked_array(
+            [pa.array([None if v is None else f"{v:.15g}" for v in target.to_pylist()], pa.string())]
+        )
+    if pa.types.is_integer(target.type) or pa.types.is_string(target.type) or pa.types.is_large_string(target.type):
+        return target.cast(pa.string())
+    raise invalid(f"the target is of type {target.type}; classes are boolean, integer, double or string")
+
+
+def classes_of(target: pa.ChunkedArray, task: Task) -> list[str]:
+    """Return the classes of a train target in the order of their codes; raise Refused for one class, or too many."""
+    if task is Task.REGRESSION:
+        return []
+    unique = pc.unique(target.drop_null())
+    ordered = unique.take(pc.array_sort_indices(unique.cast(pa.int8()) if pa.types.is_boolean(unique.type) else unique))
+    classes = [str(text) for text in class_texts(pa.chunked_array([ordered])).to_pylist()]
+    if len(classes) < 2:
+        found = f"only {classes[0]!r}" if classes else "no label"
+        raise Refused(
+            Reason.ONE_CLASS_TARGET,
+            f"the target holds {found} in {len(target)} train rows, two classes are needed; widen spec.dataRef.window",
+            TRAINED,
+        )
+    if task is Task.BINARY and len(classes) > 2:
+        raise invalid(
+            f"spec.task: the target has {len(classes)} classes, BinaryClassification takes 2; "
+            "use MulticlassClassification"
+        )
+    return classes
+
+
+def encode(target: pa.ChunkedArray, classes: list[str]) -> Codes:
+    """Return class codes, shape (n,), -1 for a class that `classes` lacks."""
+    codes = pc.index_in(class_texts(target), value_set=pa.array(classes, pa.string()))
+    return np.asarray(pc.fill_null(codes, -1), dtype=np.int64)
+
+
+def numbers(target: pa.ChunkedArray) -> Floats:
+    """Return a regression target, shape (n,); raise Refused for one that is no finite number."""
+    if not (pa.types.is_integer(target.type) or pa.types.is_floating(target.type)):
+        raise invalid(f"spec.task: the target is of type {target.type}, Regression takes integer or double")
+    values = np.asarray(target.cast(pa.float64(), safe=False), dtype=np.float64)
+    if not np.isfinite(values).all():
+        bad = int((~np.isfinite(values)).sum())
+        raise Refused(
+            Reason.METRICS_INVALID,
+            f"the target is NaN or infinite in {bad} of {len(values)} rows; drop them with the DataSource's filter",
+            TRAINED,
+        )
+    return values
+
+
+def fit(
+    recipe: Recipe, inputs: list[Input], x: pa.Table, y: Floats | Codes, classes: list[str], weights: Floats | None
+) -> Fitted:
+    """Return the fitted Pipeline of a recipe; raise Refused with the error's last line if it cannot be fitted.
+
+    x: inputs as prepare.frame gives them, n rows. y: shape (n,), codes or numbers. weights: shape (n,), or None.
+    """
+    if len(y) == 0:
+        raise Refused(
+            Reason.NOT_ENOUGH_LABELLED_ROWS,
+            "the train part holds no labelled row; widen spec.dataRef.window, or wait for the next version",
+            DATA_RESOLVED,
+        )
+    model = build(recipe.estimator, recipe.task, recipe.seed, classes)
+    pipeline = Pipeline([("prepare", preparer(recipe.preparation, inputs, recipe.estimator.name)), ("model", model)])
+    extra = {} if weights is None else {"model__sample_weight": weights}
+    try:
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always", ConvergenceWarning)
+            # A forest's trees are seeded one by one, so that their number of threads changes nothing.
+            with parallel_backend("threading", n_jobs=threads()):
+                pipeline.fit(x, y, **extra)
+    except InvalidParameterError as error:
+        raise invalid(f"spec.estimator or spec.preparation: {last_line(error)}") from error
+    except MemoryError:
+        raise
+    except (ValueError, TypeError, ArithmeticError, np.linalg.LinAlgError) as error:
+        raise Refused(
+            Reason.TRAINING_ERROR, f"{recipe.estimator.name.value}: {last_line(error)}. Correct the recipe", TRAINED
+        ) from error
+    said = tuple(dict.fromkeys(last_line(item.message) for item in caught if item.category is ConvergenceWarning))
+    return Fitted(pipeline, said)
+
+
+def threads() -> int:
+    """Return how many processors this process may use."""
+    return max(1, len(os.sched_getaffinity(0)))
+
+
+def last_line(error: Any) -> str:
+    """Return the first line of an error that says something, without its trailing stop."""
+    lines = [text.strip() for text in str(error).splitlines() if text.strip()]
+    return (lines[0] if lines else type(error).__name__).removesuffix(".")
