@@ -122,7 +122,8 @@ start "$bin/kube-apiserver" --etcd-servers=http://127.0.0.1:2379 --service-clust
   --service-account-key-file="$state/pki/accounts.pub" --service-account-signing-key-file="$state/pki/accounts.key" \
   --service-account-issuer=https://kubernetes.default.svc --authorization-mode=Node,RBAC \
   --kubelet-client-certificate="$state/pki/admin.crt" --kubelet-client-key="$state/pki/admin.key" \
-  --kubelet-preferred-address-types=InternalIP --advertise-address="$address"
+  --kubelet-preferred-address-types=InternalIP --advertise-address="$address" \
+  --audit-policy-file="$here/audit.yaml" --audit-log-path="$state/log/audit.log" --audit-log-maxsize=200 --audit-log-maxbackup=2
 await containerd ctr_of version
 ctr_of images import "$pause" > /dev/null
 await kube-apiserver kubectl_of get --raw /readyz
