@@ -197,16 +197,41 @@ def upload_months(options: argparse.Namespace) -> int:
     return 0
 
 
+def ask(options: argparse.Namespace) -> int:
+    """Send one flight, and show request and answer."""
+    flight = flights({options.month})[options.month][options.row]
+    body = json.dumps(request(flight))
+    with reached(options) as url:
+        parts = urlsplit(url)
+        connection = http.client.HTTPConnection(parts.hostname or "localhost", parts.port or 80, timeout=30)
+        connection.request("POST", f"/v2/models/{options.model}/infer", body, {"Content-Type": "application/json"})
+        answer = connection.getresponse()
+        text = answer.read().decode(errors="replace")
+        connection.close()
+    print(f"POST /v2/models/{options.model}/infer\n{body}\n\n{answer.status} {answer.reason}")
+    for name in ("treadle-model-version", "treadle-model-digest"):
+        print(f"{name}: {answer.getheader(name, '')}")
+    print(f"{text}\nin truth it was {flight['arr_delay']} minutes late")
+    return 0 if answer.status == 200 else 1
+
+
+@contextmanager
+def reached(options: argparse.Namespace) -> Iterator[str]:
+    """Give the URL of the server: the one named, or a forwarded port of the model's Service."""
+    if options.url:
+        yield options.url
+        return
+    with forwarded(options.model, 80, options.namespace) as url:
+        yield url
+
+
 def replay(options: argparse.Namespace) -> int:
     """Send a month's flights as requests and, if asked, their labels afterwards as the next object."""
     rows = flights({options.month}, utc=options.shift)[options.month]
     flown = [row for row in rows if row["arr_delay"] != "NA"]
     chosen = spread(flown, options.count) if options.count else flown
-    if options.url:
-        answers = send(chosen, options.url, options.model, options.rate)
-    else:
-        with forwarded(options.model, 80, options.namespace) as url:
-            answers = send(chosen, url, options.model, options.rate)
+    with reached(options) as url:
+        answers = send(chosen, url, options.model, options.rate)
     print(f"sent {len(chosen)} flights; answers by status: {answers}")
     if options.labels:
         upload({object_name(options.month): as_csv(rows)}, options)
@@ -233,14 +258,21 @@ def arguments() -> argparse.ArgumentParser:
     command.add_argument("--utc", action="store_true", help="hour in UTC instead of New York time")
     command.set_defaults(run=upload_months)
 
-    command = commands.add_parser("replay", parents=[target], help="send a month's flights as v2 requests")
+    server = argparse.ArgumentParser(add_help=False)
+    server.add_argument("--model", default="flights-late", help="the ModelDeployment, and its Service")
+    server.add_argument("--url", help="http://HOST:PORT; absent: the Service through kubectl port-forward")
+
+    command = commands.add_parser("ask", parents=[target, server], help="send one flight, show request and answer")
+    command.add_argument("--month", type=int, default=2, choices=range(1, 13))
+    command.add_argument("--row", type=int, default=100, help="which of the month's flights")
+    command.set_defaults(run=ask)
+
+    command = commands.add_parser("replay", parents=[target, server], help="send a month's flights as v2 requests")
     command.add_argument("--month", type=int, default=4, choices=range(1, 13))
     command.add_argument("--shift", action="store_true", help="hour in UTC, in requests and in labels")
     command.add_argument("--labels", action="store_true", help="upload the month afterwards as the next object")
     command.add_argument("--rate", type=float, default=0, help="requests a second; 0: as fast as answered")
     command.add_argument("--count", type=int, default=0, help="flights, spread over the month; 0: all")
-    command.add_argument("--model", default="flights-late", help="the ModelDeployment, and its Service")
-    command.add_argument("--url", help="http://HOST:PORT; absent: the Service through kubectl port-forward")
     command.set_defaults(run=replay)
     return parser
 

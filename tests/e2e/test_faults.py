@@ -1,4 +1,4 @@
-"""What people and clusters do wrong: each fault becomes a condition that says what to do, and correcting it suffices."""
+"""What people and clusters do wrong: each fault becomes a condition that says what to do; mending it suffices."""
 
 import base64
 import json
@@ -14,7 +14,7 @@ from world import DEPLOYMENT, SOURCE, TRAINING, changed, give, lend, namespace, 
 from cluster import Cluster, apply, eventually, kubectl
 
 SOON, LATER = 180, 300
-"""Seconds until a fault is told, and until a correction has been taken up: a world's fault is tried each few minutes."""
+"""Seconds until a fault is told, and until its correction is taken up: a world's fault is tried every few minutes."""
 SIDE_BY_SIDE = 6
 
 pytestmark = pytest.mark.timeout(900)
