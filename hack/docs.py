@@ -302,7 +302,7 @@ def index(known: list[Row]) -> str:
     body = []
     for reason in Reason:
         mine = [row for row in known if row.reason == reason.value]
-        where = ", ".join(dict.fromkeys(f"{row.kind} `{row.condition}`" for row in mine))
+        where = ", ".join(dict.fromkeys(row.kind for row in mine))
         advice = next((row.advice for row in mine if row.advice), "")
         body.append((f"[{reason.value}]({reason.value}.md)", where, advice))
     about = "Every reason that a condition can give. A message ends with `docs: reasons/<Reason>`: that page."
