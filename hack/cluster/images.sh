@@ -66,7 +66,8 @@ mounts=()
 for path in /etc/ssl/certs /etc/pip.conf /etc/uv/uv.toml; do
   [ ! -e "$path" ] || mounts+=(--volume "$path:$path:ro")
 done
-if command -v uv > /dev/null; then mkdir -p "$(uv cache dir)" && mounts+=(--volume "$(uv cache dir):/root/.cache/uv:rw"); fi
+downloads=${UV_CACHE_DIR:-$HOME/.cache/uv}
+mkdir -p "$downloads" && mounts+=(--volume "$downloads:/root/.cache/uv:rw")
 for target in "${missing[@]}"; do
   reference=$registry/treadle-$target:$tag
   if ! buildah inspect --type image "$reference" > /dev/null 2>&1; then
