@@ -13,7 +13,6 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 {{ include "treadle.selector" . }}
 app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
 app.kubernetes.io/managed-by: {{ .Release.Service }}
-helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 {{- end }}
 
 {{- define "treadle.tag" -}}
