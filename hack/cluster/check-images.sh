@@ -27,7 +27,7 @@ while IFS='|' read -r image imported absent; do
   [ "$image" ] || continue
   image=${image// } container=$(buildah from --pull-never "localhost/treadle-${image// }:$tag")
   said=$(buildah run "$container" -- /opt/treadle/bin/python -c "$check" "${imported// }" "${absent// }" 2>&1 < /dev/null) \
-    || { buildah rm "$container" > /dev/null; fail "image $image: $(tail -n 1 <<< "$said")"; }
+    || { buildah rm "$container" > /dev/null; fail "image $image: $(grep -v '^Error:\|^subprocess' <<< "$said" | tail -n 1)"; }
   buildah rm "$container" > /dev/null
   say "image $image: imports ${imported// }; $said"
 done <<< "$table"

@@ -82,6 +82,7 @@ cat > Corefile << END
   cache 5
 }
 END
+# Tests kill the operator again and again: it is back in seconds instead of minutes.
 # Evicting and collecting images start at absolute figures: a disk of any size is usually nearly full.
 cat > kubelet.yaml << END
 apiVersion: kubelet.config.k8s.io/v1beta1
@@ -100,6 +101,7 @@ clusterDomain: cluster.local
 podLogsDir: "$state/log/pods"
 volumePluginDir: "$state/kubelet/volume-plugins"
 imageGCHighThresholdPercent: 100
+crashLoopBackOff: {maxContainerRestartPeriod: 2s}
 evictionHard: {memory.available: 100Mi, nodefs.available: 200Mi, imagefs.available: 200Mi, nodefs.inodesFree: "1%", imagefs.inodesFree: "1%"}
 END
 make_cgroup
