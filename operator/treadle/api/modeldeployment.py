@@ -405,6 +405,8 @@ class Candidate(Record):
     """Requests at the current weight."""
     counts: Annotated[list[ArmRow], Field(max_length=32)] | None = None
     """What the pods counted."""
+    counted_at: Time | None = None
+    """When they counted it; looked at again ten seconds later at the earliest."""
     baseline: Annotated[list[ArmRow], Field(max_length=32)] | None = None
     """What the pods had counted when the current weight began."""
     analysis: Annotated[list[AnalysisRow], Field(max_length=8)] | None = None
