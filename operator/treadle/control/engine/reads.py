@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from treadle.control.engine.ports import Api, Gvk, Object
+from treadle.control.engine.ports import OURS, Api, Gvk, Object
 
 
 class OnceRead:
@@ -29,6 +29,10 @@ class OnceRead:
         metadata_only: bool = False,
     ) -> list[Object]:
         """Return the list as this pass first saw it; its objects count as read."""
+        if labels and gvk in OURS:
+            # A ModelDeployment looks at its own runs, and at all of the namespace: one list serves both.
+            found = await self.list(gvk, namespace, metadata_only=metadata_only)
+            return [raw for raw in found if labels.items() <= (raw["metadata"].get("labels") or {}).items()]
         key = (gvk.kind, namespace, tuple(sorted((labels or {}).items())), metadata_only)
         if key not in self._lists:
             found = await self._api.list(gvk, namespace, labels=labels, metadata_only=metadata_only)
