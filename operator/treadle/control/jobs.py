@@ -1,5 +1,6 @@
 """How one attempt of a step stands: read from its Job and pods, and whether another attempt is due."""
 
+import logging
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -9,20 +10,23 @@ from typing import Any
 from pydantic import ValidationError
 
 from treadle.api.base import moment
-from treadle.api.blocks import Resource
+from treadle.api.blocks import JobTemplate, Resource
 from treadle.api.conditions import line
 from treadle.api.names import LABEL_KIND, LABEL_MANAGED_BY, LABEL_NAME, MANAGER
 from treadle.api.reasons import WORLD, Reason
-from treadle.api.step import Owner, StepResult, StoreAddress, read_result
+from treadle.api.step import Owner, Progress, StepResult, StoreAddress, read_result
 from treadle.control.engine.errors import Invalid
 from treadle.control.engine.objects import controller_uid, keep
 from treadle.control.engine.ports import JOB, NAMESPACE, POD, SERVICE_ACCOUNT, Object, Ports
 from treadle.control.engine.prune import children_of
 from treadle.control.podspec import STEP, may_run_as
 
+log = logging.getLogger(__name__)
+
 FIRST_RETRY_SECONDS = 30
 LONGEST_RETRY_SECONDS = 300
 POLL_SECONDS = 10.0
+LEAST_TTL_SECONDS = 60
 KEPT_JOBS = 3
 POD_PATIENCE = timedelta(seconds=30)
 """A Job controller makes its pod within seconds; after this long something refuses it."""
@@ -113,6 +117,18 @@ async def look(owner: Resource, job_name: str | None, account: str | None, ports
     return Runs(jobs=jobs, pods=tuple(await ports.api.list(POD, owner.metadata.namespace, labels=labels)))
 
 
+async def poll(pod: Object | None, ports: Ports) -> Progress | None:
+    """Return how far a running pod says it is; None for no pod, and for a failed poll, which changes nothing."""
+    answer = await ports.pods.progress(pod) if pod is not None else None
+    if answer is None or pod is None:
+        return None
+    try:
+        return Progress.parse(answer)
+    except ValidationError as problem:
+        log.warning("Could not read a pod's progress", extra={"pod": pod["metadata"]["name"], "problem": str(problem)})
+        return None
+
+
 async def store_prefix(namespace: str, ports: Ports) -> str:
     """Return the place of a namespace in its bucket."""
     raw = await ports.api.get(NAMESPACE, "", namespace)
@@ -196,8 +212,15 @@ def kept(jobs: Iterable[Object], current: str | None) -> list[Object]:
 
 
 def hold(job: Object, *, is_suspended: bool) -> Object:
-    """Return the wish that a Job under way stays, held or going."""
-    return {**keep(job), "spec": {"suspend": is_suspended}}
+    """Return the wish that a Job stays; held or going while it is under way."""
+    return keep(job) if is_over(job) else {**keep(job), "spec": {"suspend": is_suspended}}
+
+
+def lasting(template: JobTemplate | None) -> JobTemplate:
+    """Return how a Job runs; it stays long enough for its result to be read, whatever its time-to-live."""
+    given = template or JobTemplate()
+    seconds = max(LEAST_TTL_SECONDS, given.ttl_seconds_after_finished)
+    return given.model_copy(update={"ttl_seconds_after_finished": seconds})
 
 
 def step_owner(owner: Resource) -> Owner:
