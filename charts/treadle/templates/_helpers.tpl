@@ -15,6 +15,12 @@ app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
 app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- end }}
 
+{{/* By the component, the operator's rights are told from people's. */}}
+{{- define "treadle.operatorLabels" -}}
+{{ include "treadle.labels" . }}
+app.kubernetes.io/component: operator
+{{- end }}
+
 {{- define "treadle.tag" -}}
 {{ .Values.image.tag | default .Chart.AppVersion }}
 {{- end }}
