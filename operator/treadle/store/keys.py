@@ -67,7 +67,12 @@ def requests(deployment: str, day: str, hour: int, pod_uid: str, number: int) ->
 
 def requests_hour(deployment: str, day: str, hour: int) -> str:
     """Return the prefix of one hour of a request log."""
-    return f"requests/{deployment}/{day}/{hour:02d}/"
+    return f"{requests_of(deployment)}{day}/{hour:02d}/"
+
+
+def requests_of(deployment: str) -> str:
+    """Return the prefix of a whole request log."""
+    return f"requests/{deployment}/"
 
 
 def failure(run_key: str, pod_uid: str) -> str:
