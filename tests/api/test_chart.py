@@ -17,7 +17,17 @@ from control_plane import TOKEN, ControlPlane, binaries, control_plane
 from operators import create, eventually, has_run, operator
 from tiers import missing
 from treadle.api.names import GROUP
-from treadle.control.engine.ports import CHILDREN, EVENT, LEASE, NAMESPACE, OURS, POD, SERVICE_ACCOUNT, TRAINING_JOB
+from treadle.control.engine.ports import (
+    CHILDREN,
+    EVENT,
+    LEASE,
+    NAMESPACE,
+    OURS,
+    POD,
+    SERVICE,
+    SERVICE_ACCOUNT,
+    TRAINING_JOB,
+)
 from treadle.control.settings import Settings, from_environment
 from treadle.store.open import address_of, read_secret
 from treadle.store.signing import key_id, public_keys, public_of
@@ -279,6 +289,8 @@ def used() -> set[tuple[str, str, str]]:
             for gvk in (*CHILDREN, TRAINING_JOB)
             if gvk != POD
             for verb in ("create", "patch", "delete")
+            # A Service is always wished, so that prune never meets it.
+            if (verb, gvk) != ("delete", SERVICE)
         ),
         ("patch", "", "pods"),  # a touch
         ("get", NAMESPACE.group, NAMESPACE.plural),
@@ -538,7 +550,8 @@ def people(bare: ControlPlane) -> Iterator[ControlPlane]:
     bind(bare, where, "edit")
     path = f"/apis/{GROUP}/v1alpha1/namespaces/{where}/modeldeployments"
     eventually(lambda: bare.request("POST", path, DEPLOYMENT)[0] == 201)
-    eventually(lambda: annotate(bare, where, "promote", "sha256:0")[0] == 403)
+    # A new value each time: one that stands is not asked about again.
+    eventually(lambda: annotate(bare, where, "promote", f"sha256:{secrets.token_hex(32)}")[0] == 403)
     yield bare
     on_it("uninstall", RELEASE)
 

@@ -65,8 +65,12 @@ runAsNonRoot: true
   resources: [deployments]
   verbs: [get, list, watch, create, patch, delete]
 - apiGroups: [""]
-  resources: [configmaps, services]
+  resources: [configmaps]
   verbs: [get, list, watch, create, patch, delete]
+# A Service is wished as long as its ModelDeployment is there, and then goes with it.
+- apiGroups: [""]
+  resources: [services]
+  verbs: [get, list, watch, create, patch]
 # Patched for an annotation that hastens a ConfigMap; made and deleted by Jobs and Deployments alone.
 - apiGroups: [""]
   resources: [pods]
