@@ -16,7 +16,9 @@ PREFIX = "treadle/v1/"
 """Where the format marker lies, and where the probe runs: above the namespaces, which are told apart by their UIDs."""
 
 NAMES = click.option("--name", default="treadle-store", show_default=True, metavar="SECRET", help="Name of the Secret.")
-NAMESPACE = click.option("-n", "--namespace", default="", help="Its namespace. Default: the current one of kubectl.")
+NAMESPACE = click.option(
+    "-n", "--namespace", default="", metavar="NAME", help="Its namespace. Default: the current one of kubectl."
+)
 APPLY = click.option("--apply", "applied", is_flag=True, help="Hand the Secret to kubectl instead of printing it.")
 
 
@@ -46,10 +48,10 @@ def keys() -> None:
 
 
 @store.command()
-@click.option("--bucket", required=True, help="Name of the bucket; created if it is missing.")
-@click.option("--endpoint", default="", help="https://HOST, or file:///DIRECTORY. Default: AWS.")
-@click.option("--region", default="", help="Default: us-east-1.")
-@click.option("--prefix", default="", help="Where in the bucket. Default: at its top.")
+@click.option("--bucket", required=True, metavar="NAME", help="The bucket; created if it is missing.")
+@click.option("--endpoint", default="", metavar="URL", help="https://HOST, or file:///DIRECTORY. Default: AWS.")
+@click.option("--region", default="", metavar="NAME", help="Region of the bucket. Default: us-east-1.")
+@click.option("--prefix", default="", metavar="PATH", help="Where in the bucket. Default: at its top.")
 @click.option("--ca", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="PEM file of the store's CA.")
 @NAMES
 @NAMESPACE
@@ -62,6 +64,10 @@ def init(
 
     The keys are read from AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN, so that they stand in no
     command line; without them pods use their own identity. The Secret is printed for `kubectl apply -f -`.
+
+    \b
+    Example:
+      treadle store init -n demo --bucket ml --endpoint https://s3.example.com --apply
     """
     from treadle.store.open import create_bucket, open_store
     from treadle.store.probe import prepare, probe, require
@@ -90,7 +96,10 @@ def init(
 @NAMESPACE
 @told
 def probe_command(directory: Path | None, name: str, namespace: str) -> None:
-    """Check the eight promises of the store that a Secret names; exit 1 if one that is needed is broken."""
+    """Check the promises of the store that a Secret names.
+
+    Each of the eight is a line: ok, BROKEN, or absent where Treadle can do without it. Exit code 1 if one is broken.
+    """
     from treadle.store.open import open_store
     from treadle.store.probe import probe, require
 
