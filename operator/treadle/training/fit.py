@@ -8,13 +8,15 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from joblib import parallel_config  # type: ignore[import-untyped]
 from numpy.typing import NDArray
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.pipeline import Pipeline
-from sklearn.utils import parallel_backend
 from sklearn.utils._param_validation import InvalidParameterError
 
 from treadle.api.artifacts import Input
+from treadle.api.base import Json
+from treadle.api.names import sha256
 from treadle.api.reasons import Reason
 from treadle.api.trainingjob import Recipe, Task
 from treadle.training.errors import DATA_RESOLVED, TRAINED, Refused
@@ -90,7 +92,7 @@ def numbers(target: pa.ChunkedArray) -> Floats:
 
 
 def fit(
-    recipe: Recipe, inputs: list[Input], x: pa.Table, y: Floats | Codes, classes: list[str], weights: Floats | None
+    recipe: Recipe, inputs: list[Input], x: pa.Table, y: Floats | Codes, *, classes: list[str], weights: Floats | None
 ) -> Fitted:
     """Return the fitted Pipeline of a recipe; raise Refused with the error's last line if it cannot be fitted.
 
@@ -109,7 +111,7 @@ def fit(
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always", ConvergenceWarning)
             # A forest's trees are seeded one by one, so that their number of threads changes nothing.
-            with parallel_backend("threading", n_jobs=threads()):
+            with parallel_config(backend="threading", n_jobs=threads()):
                 pipeline.fit(x, y, **extra)
     except InvalidParameterError as error:
         raise invalid(f"spec.estimator or spec.preparation: {last_line(error)}") from error
@@ -121,6 +123,25 @@ def fit(
         ) from error
     said = tuple(dict.fromkeys(last_line(item.message) for item in caught if item.category is ConvergenceWarning))
     return Fitted(pipeline, said)
+
+
+def fit_key(recipe: Recipe, data: str) -> str:
+    """Return the 64 hex digits that name the model which data and recipe give."""
+    return sha256({"data": data, "recipe": fit_recipe(recipe)})
+
+
+def fit_recipe(recipe: Recipe) -> Json:
+    """Return what of a recipe decides about the model's bytes; what only judges it is left out."""
+    whole = recipe.dump()
+    kept = ("task", "target", "features", "preparation", "estimator", "seed", "decision")
+    output = (
+        recipe.output.format.name.value if recipe.output is not None and recipe.output.format is not None else "onnx"
+    )
+    return {
+        **{name: whole[name] for name in kept if name in whole},
+        "window": whole["dataRef"].get("window", {}),
+        "format": output,
+    }
 
 
 def threads() -> int:

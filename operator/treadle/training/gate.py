@@ -9,6 +9,7 @@ from treadle.api.trainingjob import CheckResult, Floor, Gate, GateCheck, GateSta
 from treadle.training.bootstrap import Estimate
 
 CHECKS_LIMIT = 8
+NAME_LIMIT = 64
 ORDER = {CheckResult.FAIL: 0, CheckResult.OPEN: 1, CheckResult.PASS: 2}
 
 
@@ -16,8 +17,9 @@ ORDER = {CheckResult.FAIL: 0, CheckResult.OPEN: 1, CheckResult.PASS: 2}
 class Evidence:
     """What was measured on the holdout.
 
-    metrics: by metric and slice (None: all rows). differences: by slice, challenger less champion, positive when
-    better; empty without a champion. slice_rows: rows of each slice.
+    metrics: by metric and slice (None: all rows); one that a slice leaves undefined is absent. differences: by slice,
+    challenger less champion, positive when better; empty without a champion. slice_rows: rows of each slice.
+    champion: its digest; champion_name: how a message calls it, such as v7.
     """
 
     rows: int
@@ -27,6 +29,7 @@ class Evidence:
     metrics: Mapping[tuple[str, str | None], Estimate]
     slice_rows: Mapping[str, int]
     champion: str | None = None
+    champion_name: str = ""
     champion_value: float | None = None
     unscorable: str | None = None
     """Why the champion could not be scored."""
@@ -81,7 +84,11 @@ def conclude(gate: Gate, evidence: Evidence, checks: list[GateCheck]) -> tuple[V
     if worst is not None and worst.result is CheckResult.OPEN:
         return Verdict.HOLD, reason_of(worst), sentence(worst, evidence)
     if evidence.champion is None:
-        return Verdict.PROMOTE, Reason.NO_CHAMPION, f"{len(checks)} checks passed; there was no champion to beat"
+        found = shown(evidence.metrics[evidence.metric, None])
+        text = (
+            f"{evidence.metric} {found.value} {bounds_of(found)} on {evidence.rows} holdout rows; {len(checks)} floors"
+        )
+        return Verdict.PROMOTE, Reason.NO_CHAMPION, f"{text} held, and there was no champion to beat"
     better = next(check for check in checks if check.name == "better")
     return Verdict.PROMOTE, Reason.ALL_CHECKS_PASSED, sentence(better, evidence)
 
@@ -100,18 +107,28 @@ def inconclusive(gate: Gate, evidence: Evidence) -> tuple[Reason, str] | None:
             "publish a version with new holdout rows",
         )
     if evidence.unscorable is not None:
-        return Reason.CHAMPION_UNSCORABLE, f"the champion cannot be scored on this holdout: {evidence.unscorable}"
+        return (
+            Reason.CHAMPION_UNSCORABLE,
+            f"champion {evidence.champion_name} cannot be scored on this holdout: {evidence.unscorable}",
+        )
     return None
 
 
 def small_slice(gate: Gate, evidence: Evidence) -> str | None:
-    """Return the sentence about a slice that a floor names and that has too few rows, or None."""
+    """Return the sentence about a slice that a floor names and that cannot be judged, or None."""
     for floor in gate.floors or []:
-        rows = evidence.slice_rows.get(floor.slice, gate.min_slice_rows) if floor.slice else gate.min_slice_rows
+        if floor.slice is None:
+            continue
+        rows = evidence.slice_rows[floor.slice]
         if rows < gate.min_slice_rows:
             return (
                 f"slice {floor.slice} has {rows} holdout rows, gate.minSliceRows is {gate.min_slice_rows}; "
                 "enlarge the holdout, or remove its floor"
+            )
+        if (floor.metric, floor.slice) not in evidence.metrics:
+            return (
+                f"{floor.metric} is undefined on the {rows} holdout rows of slice {floor.slice}, which may hold one "
+                "class only; enlarge the holdout, or remove its floor"
             )
     return None
 
@@ -124,7 +141,8 @@ def all_checks(gate: Gate, evidence: Evidence) -> list[GateCheck]:
         margin = float(gate.margin)
         checks.append(better(differences[None], margin if gate.require is Requirement.BETTER else -margin))
     for floor in gate.floors or []:
-        if found := evidence.metrics.get((floor.metric, floor.slice)):
+        is_large = floor.slice is None or evidence.slice_rows[floor.slice] >= gate.min_slice_rows
+        if is_large and (found := evidence.metrics.get((floor.metric, floor.slice))):
             checks.append(floor_check(floor, found))
     if gate.max_slice_regression is not None:
         limit = -float(gate.max_slice_regression)
@@ -165,7 +183,7 @@ def check(name: str, found: Estimate, threshold: float, passes: bool, fails: boo
     result = CheckResult.PASS if passes else CheckResult.FAIL if fails else CheckResult.OPEN
     interval = shown(found)
     return GateCheck(
-        name=name,
+        name=name[:NAME_LIMIT],
         threshold=decimal(threshold),
         value=interval.value,
         lower=interval.lower,
@@ -195,19 +213,27 @@ def reason_of(check: GateCheck) -> Reason:
 
 def sentence(check: GateCheck, evidence: Evidence) -> str:
     """Return what a check found, against what was needed, and what to do."""
-    bounds = f"[{check.lower}, {check.upper}]" if check.lower is not None else "[unknown]"
+    bounds = bounds_of(check)
     if check.name == "better":
         ours = decimal(evidence.metrics[evidence.metric, None].value)
         theirs = "?" if evidence.champion_value is None else decimal(evidence.champion_value)
-        passed = check.result is CheckResult.PASS
-        advice = "" if passed else ". The champion stays. Wait for data, or lower gate.margin"
+        name, passed = evidence.champion_name, check.result is CheckResult.PASS
+        advice = "" if passed else f". {name} stays. Wait for data, or lower gate.margin"
         return (
-            f"{evidence.metric} {ours} against champion {theirs} on {evidence.rows} holdout rows; "
+            f"{evidence.metric} {ours} against champion {name} {theirs} on {evidence.rows} holdout rows; "
             f"difference {check.value} {bounds}, needed above {check.threshold}{advice}"
         )
     if check.name.startswith("floor:"):
-        return f"{check.name} is {check.value} {bounds}, needed {check.threshold} on the bound; improve the recipe or lower it"
+        return (
+            f"{check.name} is {check.value} {bounds} on the holdout, needed is {check.threshold} on the bound; "
+            "improve the recipe, or move that floor"
+        )
     return (
-        f"{check.name} changed by {check.value} {bounds}, allowed is {check.threshold} on the bound; "
-        "look at that slice, or raise gate.maxSliceRegression"
+        f"{check.name} changed by {check.value} {bounds} against champion {evidence.champion_name}, allowed is "
+        f"{check.threshold} on the bound; look at that slice, or raise gate.maxSliceRegression"
     )
+
+
+def bounds_of(found: Interval) -> str:
+    """Return an interval as messages show it."""
+    return f"[{found.lower}, {found.upper}]" if found.lower is not None else "[unknown]"

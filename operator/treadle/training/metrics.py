@@ -26,6 +26,12 @@ class Answers:
     label: Ints
     probability: Floats | None = None
 
+    @property
+    def is_finite(self) -> bool:
+        """Say whether every number is one."""
+        numbers = self.score if self.probability is None else self.probability
+        return bool(np.isfinite(numbers).all())
+
     def take(self, rows: Ints) -> "Answers":
         """Return the answers of some rows."""
         probability = None if self.probability is None else self.probability[rows]
@@ -113,7 +119,7 @@ def _starts(ordered: Floats) -> Ints:
 
 def _classes(answers: Answers) -> int:
     assert answers.probability is not None
-    return answers.probability.shape[1]
+    return int(answers.probability.shape[1])
 
 
 def _confusion(codes: Ints, answers: Answers, finish: Callable[[Floats], float]) -> Statistic:

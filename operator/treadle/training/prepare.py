@@ -17,8 +17,8 @@ from treadle.api.datasource import ColumnType
 from treadle.api.trainingjob import EstimatorName, Preparation, PreparationMode, Transform, TransformType
 from treadle.training.estimators import LINEAR, invalid, parameters
 
-OUTPUT_PROBABILITIES = "probabilities"
-RESERVED = frozenset({OUTPUT_LABEL, OUTPUT_SCORE, OUTPUT_PROBABILITIES})
+RESERVED = frozenset({OUTPUT_LABEL, OUTPUT_SCORE})
+"""Names of the graph's outputs; an input may have neither."""
 
 CLASSES: dict[TransformType, type[Any]] = {
     TransformType.IMPUTE: SimpleImputer,
@@ -54,7 +54,7 @@ def _graph_column(values: pa.ChunkedArray, column: Input) -> pa.Array:
 
 
 def preparer(preparation: Preparation | None, inputs: Sequence[Input], estimator: EstimatorName) -> ColumnTransformer:
-    """Return the unfitted transforms of all inputs; columns that share a chain share a step.
+    """Return the unfitted transforms of all inputs, by position; columns that share a chain share a step.
 
     Raises Refused for a transform that names an unknown column or parameter, or does not fit a column's type.
     """
@@ -69,14 +69,15 @@ def preparer(preparation: Preparation | None, inputs: Sequence[Input], estimator
             raise invalid(
                 f"spec.preparation: column {name!r} is text and no transform encodes it; add OneHot or Ordinal"
             )
-    ordered = sorted(known, key=lambda name: chains[name])
+    # Positions, since a graph's conversion changes names that are no identifiers.
+    ordered = sorted(range(len(inputs)), key=lambda position: chains[inputs[position].name])
     steps = []
-    for chain, names in groupby(ordered, key=lambda name: chains[name]):
+    for chain, positions in groupby(ordered, key=lambda position: chains[inputs[position].name]):
         members = [transforms[t] for t in chain]
         made: Any = "passthrough"
         if members:
             made = Pipeline([(member.name, _step(member, estimator)) for member in members])
-        steps.append(("-".join(member.name for member in members) or "passthrough", made, list(names)))
+        steps.append(("-".join(member.name for member in members) or "passthrough", made, list(positions)))
     return ColumnTransformer(steps)
 
 

@@ -1,0 +1,353 @@
+"""A fitted Pipeline as the files of a model version: its graph, schema, golden rows and reference."""
+
+import io
+import json
+import logging
+import re
+import warnings
+import zipfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from sklearn.pipeline import Pipeline
+
+from treadle.api.artifacts import (
+    GOLDEN_FILE,
+    INPUT_PREFIX,
+    LABEL_COLUMN,
+    MODEL_ONNX,
+    MODEL_SKOPS,
+    OUTPUT_LABEL,
+    OUTPUT_SCORE,
+    REFERENCE_FILE,
+    SCHEMA_FILE,
+    SCORE_COLUMN,
+    Golden,
+    Input,
+    ModelSchema,
+)
+from treadle.api.base import decimal
+from treadle.api.datasource import Classification, ColumnType
+from treadle.api.reasons import Reason
+from treadle.api.trainingjob import OutputFormatName, Recipe, Task
+from treadle.store.tables import encode, normal
+from treadle.training.bootstrap import Floats
+from treadle.training.dataset import Columns
+from treadle.training.errors import TRAINED, Refused
+from treadle.training.metrics import Answers, Ints
+from treadle.training.opened import Format, Opened, Unopened, answers, open_model
+from treadle.training.prepare import frame, is_text
+
+log = logging.getLogger(__name__)
+
+GOLDEN_ROWS = 20
+REFERENCE_ROWS = 10_000
+VALUES_LIMIT = 1_000
+TOLERANCE = 1e-5
+"""As a server's verification.goldenTolerance, relative above 1."""
+DECIDED = 1e-3
+"""How far a golden row's score is from where its label would change, so that rounding never changes a label."""
+OPSETS = {"": 17, "ai.onnx.ml": 3}
+"""onnxruntime reads opset 17 since 1.12, which is older than any runtime that is offered."""
+FLOAT32_MAX = 3.4028234e38
+
+
+@dataclass(frozen=True, slots=True)
+class Package:
+    """A model version before it is published: its files by path, and the model as servers will open it."""
+
+    format: Format
+    path: str
+    files: dict[str, bytes]
+    opened: Opened
+
+
+def package(
+    recipe: Recipe, pipeline: Pipeline, columns: Columns, classes: list[str], *, train: pa.Table, reference: pa.Table
+) -> Package:
+    """Return the files of a model version.
+
+    train: rows whose values the schema describes. reference: rows that are normal for this model, of which golden
+    rows are some. Raises Refused: FormatRefused where no safe format holds the pipeline, ConversionMismatch where the
+    written model answers otherwise than the fitted one.
+    """
+    schema = schema_of(recipe, columns, classes, train)
+    form, data, opened = written(pipeline, schema, recipe)
+    rows = spread(reference, REFERENCE_ROWS)
+    expected = fitted_answers(pipeline, rows, schema)
+    refuse_mismatch(expected, opened.answers(rows), form)
+    path = MODEL_ONNX if form == "onnx" else MODEL_SKOPS
+    files = {
+        path: data,
+        SCHEMA_FILE: _json(schema.dump()),
+        GOLDEN_FILE: _json(golden(rows, expected, schema).dump()),
+        REFERENCE_FILE: reference_file(rows, expected, schema),
+    }
+    return Package(form, path, files, opened)
+
+
+def schema_of(recipe: Recipe, columns: Columns, classes: list[str], train: pa.Table) -> ModelSchema:
+    """Return what the model takes and answers, with what the train rows hold."""
+    return ModelSchema(
+        task=recipe.task,
+        inputs=[described(column, train.column(column.name)) for column in columns.inputs],
+        classes=classes,
+        threshold=recipe.decision.threshold if recipe.decision is not None else "0.5",
+        id_column=columns.id,
+    )
+
+
+def described(column: Input, values: pa.ChunkedArray) -> Input:
+    """Return an input with its values, range and example; nothing is quoted of a column that is not public."""
+    if column.classification is not Classification.PUBLIC:
+        return column
+    present = values.drop_null()
+    facts: dict[str, Any] = {"example": json_value(present[0].as_py())} if len(present) else {}
+    if is_text(column):
+        distinct = pc.unique(present)
+        if len(distinct) <= VALUES_LIMIT:
+            facts["values"] = sorted(distinct.to_pylist())
+    elif column.type is not ColumnType.BOOLEAN and len(present):
+        ends = pc.min_max(present).as_py()
+        facts |= {end: bound for end in ("min", "max") if (bound := _bound(ends[end])) is not None}
+    return column.model_copy(update=facts)
+
+
+def written(pipeline: Pipeline, schema: ModelSchema, recipe: Recipe) -> tuple[Format, bytes, Opened]:
+    """Return the model in the format asked for, or in skops where ONNX cannot express it; never as a pickle."""
+    asked = recipe.output.format.name if recipe.output is not None and recipe.output.format is not None else None
+    refusals = []
+    if asked is not OutputFormatName.SKOPS:
+        try:
+            data = onnx_bytes(pipeline, schema)
+            return "onnx", data, open_model(data, "onnx", schema)
+        except Unopened as error:
+            log.warning("Fell back to skops", extra={"cause": str(error)})
+            refusals.append(f"ONNX: {error}")
+    try:
+        data = skops_bytes(pipeline)
+        return "skops", data, open_model(data, "skops", schema)
+    except Unopened as error:
+        refusals.append(f"skops: {error}")
+    raise Refused(
+        Reason.FORMAT_REFUSED,
+        f"{recipe.estimator.name.value} or its preparation fits no safe format. {'; '.join(refusals)}. Use "
+        f"{'onnx' if asked is OutputFormatName.SKOPS else 'another estimator or other parameters'}",
+        TRAINED,
+    )
+
+
+def onnx_bytes(pipeline: Pipeline, schema: ModelSchema) -> bytes:
+    """Return a pipeline as an ONNX graph with one input a column; raise Unopened for one that it cannot express."""
+    from skl2onnx import convert_sklearn
+    from skl2onnx.common.data_types import FloatTensorType, Int64TensorType, StringTensorType
+
+    # Conversion turns names into identifiers; the columns' own names are put in afterwards.
+    given = [f"in{position}" for position in range(len(schema.inputs))]
+    kinds = [StringTensorType([None, 1]) if is_text(column) else FloatTensorType([None, 1]) for column in schema.inputs]
+    regression = schema.task is Task.REGRESSION
+    score = (OUTPUT_SCORE, FloatTensorType([None, max(1, len(schema.classes))]))
+    try:
+        with warnings.catch_warnings():
+            # skl2onnx puts booleans into integer attributes, of which protobuf 6 warns and which protobuf 7 refuses.
+            warnings.simplefilter("ignore")
+            model = convert_sklearn(
+                pipeline,
+                name="model",
+                initial_types=list(zip(given, kinds, strict=True)),
+                final_types=[score] if regression else [(OUTPUT_LABEL, Int64TensorType([None])), score],
+                options=None if regression else {id(pipeline): {"zipmap": False}},
+                target_opset=OPSETS,
+            )
+    except Exception as error:  # skl2onnx's errors share no base but Exception
+        raise Unopened(_first_sentence(error)) from error
+    rename(model.graph, dict(zip(given, (column.name for column in schema.inputs), strict=True)))
+    data: bytes = model.SerializeToString(deterministic=True)
+    return data
+
+
+def rename(graph: Any, names: dict[str, str]) -> None:
+    """Give a graph's inputs their names; a tensor inside that has one of those gets another."""
+    taken = set(names.values())
+
+    def renamed(name: str) -> str:
+        # No column's name holds a double quote.
+        return names.get(name) or (f'{name}"' if name in taken else name)
+
+    for node in graph.node:
+        node.input[:] = [renamed(name) for name in node.input]
+        node.output[:] = [renamed(name) for name in node.output]
+    for item in (*graph.input, *graph.initializer, *graph.value_info):
+        item.name = renamed(item.name)
+
+
+def skops_bytes(pipeline: Pipeline) -> bytes:
+    """Return a pipeline that takes (n, columns) as a skops file; equal pipelines give equal bytes.
+
+    Raises Unopened for one that skops cannot write.
+    """
+    from copy import deepcopy
+
+    import skops.io as sio
+
+    unnamed = deepcopy(pipeline)
+    for estimator in _estimators(unnamed):
+        # Servers ask by position.
+        vars(estimator).pop("feature_names_in_", None)
+    try:
+        return settled(sio.dumps(unnamed))
+    except Exception as error:  # skops raises what its parts raise
+        raise Unopened(_first_sentence(error)) from error
+
+
+def settled(data: bytes) -> bytes:
+    """Return a skops file whose object ids count from 0 and whose entries have no time."""
+    numbers: dict[str, int] = {}
+
+    def settle(value: Any) -> Any:
+        if isinstance(value, list):
+            return [settle(item) for item in value]
+        if not isinstance(value, dict):
+            return value
+        return {key: renumber(key, item) for key, item in value.items()}
+
+    def renumber(key: str, value: Any) -> Any:
+        if key == "__id__" and isinstance(value, int):
+            return numbers.setdefault(str(value), len(numbers))
+        if key == "file" and isinstance(value, str) and (match := re.fullmatch(r"(\d+)(\.\w+)", value)):
+            return f"{numbers.setdefault(match[1], len(numbers))}{match[2]}"
+        return settle(value)
+
+    target = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(data)) as source, zipfile.ZipFile(target, "w") as made:
+        tree = settle(json.loads(source.read("schema.json")))
+        files = {renumber("file", name): source.read(name) for name in source.namelist() if name != "schema.json"}
+        for name, content in [*sorted(files.items()), ("schema.json", json.dumps(tree).encode())]:
+            made.writestr(zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0)), content, zipfile.ZIP_DEFLATED)
+    return target.getvalue()
+
+
+def fitted_answers(pipeline: Pipeline, rows: pa.Table, schema: ModelSchema) -> Answers:
+    """Return what scikit-learn itself answers."""
+    x = frame(rows, schema.inputs)
+    found = pipeline.predict(x).reshape(-1, 1) if schema.task is Task.REGRESSION else pipeline.predict_proba(x)
+    return answers(np.asarray(found, np.float64), schema)
+
+
+def refuse_mismatch(expected: Answers, found: Answers, form: Format) -> None:
+    """Raise Refused (ConversionMismatch) unless two models' answers to the same rows are equal within TOLERANCE."""
+    ours = found.score[:, None] if found.probability is None else found.probability
+    theirs = expected.score[:, None] if expected.probability is None else expected.probability
+    apart = np.abs(ours - theirs) / np.maximum(1.0, np.abs(theirs))
+    # Where both are no number, the metrics say so.
+    wrong = ~(apart <= TOLERANCE) & ~(np.isnan(ours) & np.isnan(theirs))
+    if wrong.any():
+        row, column = np.argwhere(wrong)[0]
+        raise Refused(
+            Reason.CONVERSION_MISMATCH,
+            f"the model as {form} answers {ours[row, column]:.9g} where scikit-learn answers "
+            f"{theirs[row, column]:.9g}, in {int(wrong.any(axis=1).sum())} of {len(wrong)} rows beyond {TOLERANCE:g}; "
+            + ("set spec.output.format.name: skops" if form == "onnx" else "use another estimator"),
+            TRAINED,
+        )
+
+
+def golden(rows: pa.Table, expected: Answers, schema: ModelSchema) -> Golden:
+    """Return rows with scikit-learn's answers, by which a server proves that it opened the same model."""
+    able = np.flatnonzero(askable(rows, schema) & np.isfinite(expected.score))
+    decided = able[margin(expected, schema)[able] > DECIDED]
+    chosen = evenly(decided if len(decided) else able, GOLDEN_ROWS)
+    picked = rows.take(pa.array(chosen))
+    return Golden(
+        columns={
+            column.name: [json_value(value) for value in picked.column(column.name).to_pylist()]
+            for column in schema.inputs
+        },
+        scores=expected.score[chosen].tolist(),
+        labels=[schema.classes[code] for code in expected.label[chosen]] if schema.classes else [],
+    )
+
+
+def askable(rows: pa.Table, schema: ModelSchema) -> np.ndarray:
+    """Return which rows a request could hold, shape (n,): numbers fit into float32."""
+    able = np.ones(rows.num_rows, bool)
+    for column in schema.inputs:
+        if column.type is ColumnType.DOUBLE:
+            able &= np.abs(np.asarray(pc.fill_null(rows.column(column.name), 0.0))) <= FLOAT32_MAX
+    return able
+
+
+def margin(expected: Answers, schema: ModelSchema) -> Floats:
+    """Return how far each answer is from another label, shape (n,); infinite for Regression."""
+    if schema.task is Task.BINARY:
+        return np.abs(expected.score - float(schema.threshold))
+    if expected.probability is None:
+        return np.full(len(expected.score), np.inf)
+    ordered = np.sort(expected.probability, axis=1)
+    return np.asarray(ordered[:, -1] - ordered[:, -2])
+
+
+def reference_file(rows: pa.Table, expected: Answers, schema: ModelSchema) -> bytes:
+    """Return rows and answers under the names and types of the request log, as one Parquet part."""
+    labels = [schema.classes[code] for code in expected.label] if schema.classes else [None] * rows.num_rows
+    table = pa.table(
+        {
+            **{INPUT_PREFIX + column.name: rows.column(column.name) for column in schema.inputs},
+            SCORE_COLUMN: pa.array(expected.score, pa.float64()),
+            LABEL_COLUMN: pa.array(labels, pa.string()),
+        }
+    )
+    return next(encode(normal(table)))[1]
+
+
+def spread(table: pa.Table, limit: int) -> pa.Table:
+    """Return at most `limit` rows at even distances."""
+    return table if table.num_rows <= limit else table.take(pa.array(evenly(np.arange(table.num_rows), limit)))
+
+
+def evenly(positions: Ints, limit: int) -> Ints:
+    """Return at most `limit` of some positions, at even distances, the first among them."""
+    if len(positions) <= limit:
+        return positions
+    return positions[np.arange(limit) * len(positions) // limit]
+
+
+def json_value(value: Any) -> Any:
+    """Return a value as a request spells it; None for NaN."""
+    if isinstance(value, datetime):
+        return value.isoformat().replace("+00:00", "Z")
+    if isinstance(value, date):
+        return value.isoformat()
+    return None if isinstance(value, float) and not np.isfinite(value) else value
+
+
+def _bound(value: Any) -> str | None:
+    if isinstance(value, int | float):
+        return decimal(value) if np.isfinite(value) else None
+    return str(json_value(value))
+
+
+def _estimators(step: Any) -> Iterator[Any]:
+    """Yield a fitted pipeline or step and all that it holds."""
+    yield step
+    inside = [part for _, part in getattr(step, "steps", [])]
+    inside += [part for _, part, _ in getattr(step, "transformers_", [])]
+    inside += [part for _, part, *_ in getattr(step, "transformers", [])]
+    inside += [getattr(step, "estimator_", None), *np.ravel(getattr(step, "estimators_", []))]
+    for part in inside:
+        if hasattr(part, "get_params"):
+            yield from _estimators(part)
+
+
+def _first_sentence(error: Exception) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return (lines[0] if lines else type(error).__name__)[:120].removesuffix(".")
+
+
+def _json(document: Any) -> bytes:
+    return json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()
