@@ -3,11 +3,15 @@
 from typing import Any
 
 from treadle.api.datasource import DataSource
+from treadle.api.monitor import Monitor
 from treadle.api.trainingjob import TrainingJob
 from treadle.control.datasource import desired as data_source_children
 from treadle.control.datasource import observe as data_source_view
 from treadle.control.datasource import status as data_source_status
-from treadle.control.engine.ports import DATA_SOURCE, JOB, TRAINING_JOB, Kind
+from treadle.control.engine.ports import DATA_SOURCE, JOB, MONITOR, TRAINING_JOB, Kind
+from treadle.control.monitor import desired as monitor_children
+from treadle.control.monitor import observe as monitor_view
+from treadle.control.monitor import status as monitor_status
 from treadle.control.trainingjob import desired as training_job_children
 from treadle.control.trainingjob import observe as training_job_view
 from treadle.control.trainingjob import status as training_job_status
@@ -30,5 +34,14 @@ KINDS: tuple[Kind[Any, Any], ...] = (
         observe=training_job_view.observe,
         desired=training_job_children.desired,
         status=training_job_status.status,
+    ),
+    Kind(
+        gvk=MONITOR,
+        conditions=monitor_status.CONDITIONS,
+        children=(JOB,),
+        parse=Monitor.read,
+        observe=monitor_view.observe,
+        desired=monitor_children.desired,
+        status=monitor_status.status,
     ),
 )
