@@ -300,7 +300,7 @@ def test_a_source_names_its_own_fields(tmp_path: Path, versity: Gateway) -> None
     mount(directory, {"AWS_ACCESS_KEY_ID": versity.access_key, "AWS_SECRET_ACCESS_KEY": versity.secret_key})
     source = open_source("sails", endpoint=versity.endpoint, directory=directory, secret_name="treadle-raw")
     server = versity.endpoint.removeprefix("http://")
-    text = f'no bucket "sails" at {server}; the key is valid. Create it, or correct spec.source.s3.uri'
+    text = f'no bucket "sails" at {server}; the key is valid. Create it, or correct spec.source.s3.storageUri'
     assert message(lambda: list(source.list(""))) == text
 
 

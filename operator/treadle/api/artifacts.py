@@ -23,7 +23,7 @@ INPUT_PREFIX = "in."
 SCORE_COLUMN = "out.score"
 LABEL_COLUMN = "out.label"
 LOG_COLUMNS = ("prediction_id", "model_digest", "arm", "time", "latency_microseconds", "status")
-"""string, string, string, timestamp[us, UTC], int64, int16 (the HTTP status; rows of refused requests hold no inputs)."""
+"""string, string, string, timestamp[us, UTC], int64, int16: the HTTP status. A refused request leaves no inputs."""
 
 
 class Input(Record):

@@ -94,7 +94,7 @@ class Format(Model):
     delimiter: Annotated[str, StringConstraints(min_length=1, max_length=1)] = ","
     """Between the fields of a csv line. Default a comma."""
     header: bool = True
-    """Whether a csv file's first line names its columns; without it, columns are taken in schema order. Default true."""
+    """Whether a csv file's first line names its columns; if not, columns are taken in schema order. Default true."""
     null_values: Annotated[list[Text32], Field(max_length=16)] | None = None
     """Texts of a csv file that mean null, for example "" and NA. Absent: the empty text."""
 
@@ -156,7 +156,7 @@ class Column(Model):
     type: ColumnType
     """boolean, integer, double, string, timestamp or date."""
     role: Role | None = None
-    """What it is for. outcome: known only after the event, so never a feature. none: kept, not used. Absent: feature."""
+    """What it is for. outcome: known only after the event, so no feature. none: kept, not used. Absent: feature."""
     classification: Classification | None = None
     """public, personal or sensitive. Absent: public; a derived column inherits the strictest it reads."""
     nullable: bool | None = None
@@ -307,8 +307,9 @@ class DataSourceSpec(Model):
 
     model_config = cel(
         rule(
-            "self.schema.columns.all(c, !has(c.classification) || c.classification == 'public' || (has(self.privacy) && "
-            "has(self.privacy.policies) && self.privacy.policies.exists(p, p.classification == c.classification)))",
+            "self.schema.columns.all(c, !has(c.classification) || c.classification == 'public' || "
+            "(has(self.privacy) && has(self.privacy.policies) && "
+            "self.privacy.policies.exists(p, p.classification == c.classification)))",
             "a column is personal or sensitive and no privacy policy covers its class; add one to privacy.policies, "
             "or action: Keep",
         ),

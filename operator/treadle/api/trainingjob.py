@@ -299,8 +299,8 @@ RECIPE_RULES = (
         "decision applies to BinaryClassification only",
     ),
     rule(
-        "!has(self.gate) || !has(self.gate.floors) || self.gate.floors.all(f, !has(f.slice) || (has(self.evaluation) && "
-        "has(self.evaluation.slices) && self.evaluation.slices.exists(s, s.name == f.slice)))",
+        "!has(self.gate) || !has(self.gate.floors) || self.gate.floors.all(f, !has(f.slice) || "
+        "(has(self.evaluation) && has(self.evaluation.slices) && self.evaluation.slices.exists(s, s.name == f.slice)))",
         "a floor names a slice that evaluation.slices does not define",
     ),
 )

@@ -68,7 +68,7 @@ class Place:
         """Say where a setting stands."""
         if self.store:
             return f'"{name}" in Secret {self.secret}'
-        return "spec.source.s3.uri" if name == "bucket" else f"spec.source.s3.{name}"
+        return "spec.source.s3.storageUri" if name == "bucket" else f"spec.source.s3.{name}"
 
 
 @dataclass(frozen=True, slots=True)
