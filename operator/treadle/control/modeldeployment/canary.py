@@ -25,6 +25,8 @@ from treadle.control.modeldeployment.counts import PodArms
 
 HOLDS = ("Loaded", "Serving")
 HANGS = ("Loading", "Verifying")
+LOOK = timedelta(seconds=10)
+"""Between two counts: each is a status write, which wakes the next pass."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +54,11 @@ class Arms:
     """What the pods say."""
 
     pods: tuple[PodArms, ...] = ()
-    expected: int = 1
-    """Pods that spec wants."""
+
+    @property
+    def answering(self) -> tuple[PodArms, ...]:
+        """Pods whose word counts: they take requests, or answer for themselves. Others load the candidate later."""
+        return tuple(pod for pod in self.pods if pod.is_ready or pod.arms is not None)
 
 
 class Ending(StrEnum):
@@ -112,23 +117,19 @@ type Check = Callable[[Rollout, Arms, datetime], Rollout | None]
 
 def advance(rollout: Rollout, arms: Arms, now: datetime) -> Rollout:
     """Return the record after one more look; the first check that speaks decides."""
-    looked = look(rollout, arms)
+    looked = look(rollout, arms, now)
     for check in CHECKS:
         if (step := check(looked, arms, now)) is not None:
             return _with_state(step, now)
     return _with_state(looked, now)
 
 
-def look(rollout: Rollout, arms: Arms) -> Rollout:
-    """Return the record with the pods' counts and the comparisons."""
+def look(rollout: Rollout, arms: Arms, now: datetime) -> Rollout:
+    """Return the record with the pods' counts, at most every ten seconds, and the comparisons."""
     candidate = rollout.candidate
     if candidate.state is CandidateState.VERIFYING:
         return rollout
-    previous = candidate.counts or []
-    rows = counts.joined(previous, arms.pods)
-    met = counts.first_met(previous, rows, arms.pods, moment(candidate.step_since))
-    baseline = counts.totals([*(candidate.baseline or []), *met])
-    seen = candidate.model_copy(update={"counts": rows, "baseline": baseline})
+    seen = counted(candidate, arms, now)
     compared = analysis.judged(seen, rollout.rules.analysis, rollout.rules.weights)
     verdicts = {row.verdict for row in compared}
     verdict = (
@@ -138,13 +139,21 @@ def look(rollout: Rollout, arms: Arms) -> Rollout:
         if analysis.UNDECIDED in verdicts
         else CandidateVerdict.PROMOTE
     )
-    return rollout.changed(
-        counts=rows,
-        baseline=baseline,
-        samples=analysis.samples(seen),
-        analysis=compared,
-        verdict=verdict if compared else None,
-    )
+    judged = {"samples": analysis.samples(seen), "analysis": compared, "verdict": verdict if compared else None}
+    return dataclasses.replace(rollout, candidate=seen.model_copy(update=judged))
+
+
+def counted(candidate: Candidate, arms: Arms, now: datetime) -> Candidate:
+    """Return the record with what the pods counted; unchanged where nothing is new, or the last count is fresh."""
+    previous = candidate.counts or []
+    if candidate.counted_at is not None and now < moment(candidate.counted_at) + LOOK:
+        return candidate
+    rows = counts.joined(previous, arms.pods)
+    if rows == previous:
+        return candidate
+    met = counts.first_met(previous, rows, arms.pods, moment(candidate.step_since))
+    baseline = counts.totals([*(candidate.baseline or []), *met])
+    return candidate.model_copy(update={"counts": rows, "baseline": baseline, "counted_at": stamp(now)})
 
 
 def withdrawn(rollout: Rollout, arms: Arms, now: datetime) -> Rollout | None:
@@ -163,8 +172,11 @@ def vet_refused(rollout: Rollout, arms: Arms, now: datetime) -> Rollout | None:
         if held is None or held.state != "Refused":
             continue
         reason = held.reason or Reason.CANDIDATE_CRASHED
-        how = Ending.REFUSE if rollout.candidate.state is CandidateState.VERIFYING else Ending.ROLLBACK
-        return rollout.ends(how, reason, held.message or f"{_name(rollout)} was refused by a serving pod")
+        return rollout.ends(_how(rollout), reason, held.message or f"{_name(rollout)} was refused by a serving pod")
+    crash = next((pod.crash for pod in arms.pods if pod.crash), "")
+    # Without a champion a pod may crash for any reason; it goes on trying, and Ready says why.
+    if crash and not rollout.rules.is_first:
+        return rollout.ends(_how(rollout), Reason.CANDIDATE_CRASHED, f"{_name(rollout)}: {crash}")
     return None
 
 
@@ -194,15 +206,17 @@ def overdue(rollout: Rollout, arms: Arms, now: datetime) -> Rollout | None:
 
 
 def verifying(rollout: Rollout, arms: Arms, now: datetime) -> Rollout | None:
-    """Begin the steps once every wished pod holds the candidate; without a champion it is one."""
+    """Begin the steps once every answering pod holds the candidate; without a champion it is one."""
     if rollout.candidate.state is not CandidateState.VERIFYING:
         return None
-    if not arms.pods or len(arms.pods) < arms.expected:
+    asked = arms.answering
+    if not asked or not all(pod.candidate is not None and pod.candidate.state in HOLDS for pod in asked):
         return rollout.stays()
-    if not all(pod.candidate is not None and pod.candidate.state in HOLDS for pod in arms.pods):
-        return rollout.stays()
-    if rollout.rules.is_first or rollout.rules.is_promoted_by_person:
-        return rollout.ends(Ending.PROMOTE, Reason.PROMOTED, f"{_name(rollout)} was verified by {len(arms.pods)} pods")
+    if rollout.rules.is_promoted_by_person:
+        return rollout.ends(Ending.PROMOTE, Reason.PERSON_ASKED, f"a person promoted {_name(rollout)}")
+    if rollout.rules.is_first:
+        count = f"{len(asked)} pod{'s' if len(asked) > 1 else ''}"
+        return rollout.ends(Ending.PROMOTE, Reason.PROMOTED, f"{_name(rollout)} was verified by {count}")
     return enters(rollout, 0, arms, now)
 
 
@@ -268,6 +282,7 @@ def enters(rollout: Rollout, index: int, arms: Arms, now: datetime) -> Rollout:
         weight=weight,
         step_since=stamp(now),
         counts=rows,
+        counted_at=stamp(now),
         baseline=[*kept, *fresh],
         samples=None,
         analysis=None,
@@ -313,6 +328,10 @@ def _with_state(rollout: Rollout, now: datetime) -> Rollout:
         else CandidateState.CANARY
     )
     return rollout.changed(state=state)
+
+
+def _how(rollout: Rollout) -> Ending:
+    return Ending.REFUSE if rollout.candidate.state is CandidateState.VERIFYING else Ending.ROLLBACK
 
 
 def _name(rollout: Rollout) -> str:

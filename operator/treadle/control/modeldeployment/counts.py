@@ -26,6 +26,9 @@ class PodArms:
     """The candidate as this pod holds it; None until it follows the plan that names it."""
     arms: tuple[ArmCounts | None, ArmCounts | None] | None = None
     """Champion's counts and candidate's."""
+    is_ready: bool = False
+    crash: str = ""
+    """How its server ended since the trial began, while it did not hold the candidate, or for want of memory."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ from treadle.api.names import (
 from treadle.api.plan import ENV_SERVE, PLAN_FILE, PREDICT_PORT, STATE_PORT, ReleasePlan, ServerSpec
 from treadle.api.step import DEFAULT_MOUNTS, ENV_MOUNTS, StoreAddress
 from treadle.control.engine.objects import keep, owned, touch
-from treadle.control.engine.ports import Object
+from treadle.control.engine.ports import CONFIG_MAP, DEPLOYMENT, SERVICE, TRAINING_JOB, Object
 from treadle.control.jobs import step_owner
 from treadle.control.modeldeployment import plan, retrain
 from treadle.control.modeldeployment.seen import Seen
@@ -34,6 +34,9 @@ from treadle.control.settings import Settings
 
 SERVER = "server"
 TRAINING = "training"
+CHILDREN = (SERVICE, CONFIG_MAP, DEPLOYMENT, TRAINING_JOB)
+GRACE_SECONDS = 90
+"""For draining: 10 s until endpoints forget the pod, 45 s for requests in flight, 20 s for the log."""
 
 
 def desired(md: ModelDeployment, seen: Seen, now: datetime) -> Sequence[Object]:
@@ -41,7 +44,8 @@ def desired(md: ModelDeployment, seen: Seen, now: datetime) -> Sequence[Object]:
     runs = training_jobs(md, seen, now)
     if not has_model(md.status) or seen.store is None:
         return [service(md), *runs]
-    release = plan.project(md.spec, md.status, seen.plan, now)
+    followed = [pod.state.plan for pod in seen.pods if pod.state is not None]
+    release = plan.project(md.spec, md.status, seen.plan, followed, now)
     touches = [touch(pod.raw, {ANNOTATION_PLAN: plan.digest(release)}) for pod in seen.pods]
     return [service(md), config(md, release), server(md, seen.store, seen.settings), *touches, *runs]
 
@@ -96,7 +100,11 @@ def server(md: ModelDeployment, store: StoreAddress, settings: Settings) -> Obje
             "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": 0, "maxSurge": 1}},
             "template": {
                 "metadata": pod_metadata(md, SERVER, pod),
-                "spec": {**spec, "volumes": [*spec["volumes"], release]},
+                "spec": {
+                    **spec,
+                    "terminationGracePeriodSeconds": GRACE_SECONDS,
+                    "volumes": [*spec["volumes"], release],
+                },
             },
         },
     }
@@ -160,8 +168,8 @@ def signing_secret(md: ModelDeployment) -> str:
 
 def training_jobs(md: ModelDeployment, seen: Seen, now: datetime) -> list[Object]:
     """Return the generated runs to keep, and the one to start."""
-    kept = [keep(run.raw) for run in retrain.retained(md, seen, now)]
     due = retrain.due(md, seen, now)
+    kept = [keep(run.raw) for run in retrain.retained(md, seen, due, now)]
     if due is None:
         return kept
     made = {

@@ -3,21 +3,25 @@
 import asyncio
 import logging
 from collections.abc import Iterable
+from datetime import datetime
+from typing import Any
 
 from pydantic import ValidationError
 
 from treadle.api.datasource import DataSourceStatus
-from treadle.api.modeldeployment import ModelDeployment
+from treadle.api.modeldeployment import ModelDeployment, Triggers
 from treadle.api.monitor import MonitorStatus
-from treadle.api.names import LABEL_FOR_RUNS, plan_name
-from treadle.api.plan import ServerState
+from treadle.api.names import LABEL_FOR_RUNS, plan_name, server_name
+from treadle.api.plan import ENV_SERVE, ServerSpec, ServerState
 from treadle.api.reasons import Reason
 from treadle.api.step import StoreAddress
 from treadle.control.engine.errors import Invalid
+from treadle.control.engine.fields import managed
 from treadle.control.engine.objects import is_deleting
 from treadle.control.engine.ports import (
     CONFIG_MAP,
     DATA_SOURCE,
+    DEPLOYMENT,
     MONITOR,
     POD,
     SERVICE_ACCOUNT,
@@ -28,16 +32,22 @@ from treadle.control.engine.ports import (
     Ports,
 )
 from treadle.control.jobs import store_prefix
-from treadle.control.modeldeployment.desired import has_model, selector
+from treadle.control.modeldeployment.desired import SERVER, has_model, selector
 from treadle.control.modeldeployment.seen import Ask, Run, Seen, ServingPod, newest_first, read_plan, read_run
 from treadle.control.podspec import may_run_as
+from treadle.control.schedule import next_due, time_zone
 
 log = logging.getLogger(__name__)
+
+OF_SPEC = (
+    "f:spec", "f:template", "f:spec", "f:containers", f'k:{{"name":"{SERVER}"}}', "f:env", f'k:{{"name":"{ENV_SERVE}"}}'
+)  # fmt: skip
 
 
 async def observe(md: ModelDeployment, ports: Ports) -> Seen:
     """Return what this deployment's next step depends on; without a model no pod, plan or Monitor is read."""
     api, namespace = ports.api, md.metadata.namespace
+    _refuse_schedule(md, ports.now())
     data = await _data(md, api)
     runs = await _runs(md, api)
     if not has_model(md.status):
@@ -51,11 +61,12 @@ async def observe(md: ModelDeployment, ports: Ports) -> Seen:
     await _refuse_account(md, api)
     return Seen(
         settings=ports.settings,
-        store=await _store(md, ports),
+        store=StoreAddress(secret=_store_secret(md), prefix=await _prefix(md, ports)),
         runs=runs,
         has_data_source=data is not None,
         data_digest=_version(data),
-        asks=_asks(md, await api.list(MONITOR, namespace)),
+        # A Monitor asks about a champion; before there is one, nobody can.
+        asks=_asks(md, await api.list(MONITOR, namespace)) if md.status.champion else (),
         pods=await _pods(await api.list(POD, namespace, labels=selector(md)), ports.pods),
         plan=read_plan(await api.get(CONFIG_MAP, namespace, plan_name(md.metadata.name))),
         owner_uid=md.metadata.uid,
@@ -80,9 +91,45 @@ async def _runs(md: ModelDeployment, api: Api) -> tuple[Run, ...]:
     return newest_first([read_run(raw, md.metadata.uid) for raw in ours])
 
 
-async def _store(md: ModelDeployment, ports: Ports) -> StoreAddress:
-    secret = md.spec.store_ref.name if md.spec.store_ref else "treadle-store"
-    return StoreAddress(secret=secret, prefix=await store_prefix(md.metadata.namespace, ports))
+def _store_secret(md: ModelDeployment) -> str:
+    return md.spec.store_ref.name if md.spec.store_ref else "treadle-store"
+
+
+async def _prefix(md: ModelDeployment, ports: Ports) -> str:
+    """Return the namespace's place in the bucket: as we told the pods, else from the namespace's uid.
+
+    The uid never changes, and a value that our field manager owns is the one that it applied; one read less a pass.
+    """
+    live = await ports.api.get(DEPLOYMENT, md.metadata.namespace, server_name(md.metadata.name))
+    told = told_server(live) if live is not None else None
+    return told.store.prefix if told is not None else await store_prefix(md.metadata.namespace, ports)
+
+
+def told_server(live: Object) -> ServerSpec | None:
+    """Return what we told the pods of a live Deployment, or None where somebody else did."""
+    fields: Any = managed(live)
+    for step in OF_SPEC:
+        fields = fields.get(step) or {}
+    if "f:value" not in fields:
+        return None
+    container = next(found for found in live["spec"]["template"]["spec"]["containers"] if found["name"] == SERVER)
+    value = next(found["value"] for found in container["env"] if found["name"] == ENV_SERVE)
+    try:
+        return ServerSpec.model_validate_json(value)
+    except ValidationError:
+        return None  # A former version of ours wrote it otherwise.
+
+
+def _refuse_schedule(md: ModelDeployment, now: datetime) -> None:
+    wished = (md.spec.training.triggers if md.spec.training else None) or Triggers()
+    for field, check in (
+        ("timeZone", lambda: time_zone(wished.time_zone)),
+        ("schedule", lambda: wished.schedule and next_due(wished.schedule, wished.time_zone, now)),
+    ):
+        try:
+            check()
+        except ValueError as problem:
+            raise Invalid(Reason.INVALID_SPEC, f"spec.training.triggers.{field}: {problem}") from problem
 
 
 async def _refuse_account(md: ModelDeployment, api: Api) -> None:

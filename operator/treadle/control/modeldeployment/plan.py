@@ -1,5 +1,6 @@
 """Projects the record in status into the release plan that the pods follow."""
 
+from collections.abc import Iterable
 from datetime import datetime
 
 from treadle.api.base import moment
@@ -29,22 +30,17 @@ def project(
     spec: ModelDeploymentSpec,
     record: ModelDeploymentStatus,
     live: ReleasePlan | None,
+    followed: Iterable[int],
     now: datetime,
 ) -> ReleasePlan:
-    """Return the plan of a record; its revision grows where its content is not what was promised or is live.
+    """Return the plan of a record: the live one where that says the same, else under a revision that nobody knows yet.
 
-    live: the plan as the ConfigMap holds it, from which a pass that died before its status write is met again.
+    live: the plan as the ConfigMap holds it, which a pass that died before its status write may have left.
+    followed: the revisions that pods follow; above the record's where somebody edited the ConfigMap.
     """
-    recorded = record.plan
-    known = max(live.revision if live else 0, recorded.revision if recorded else 0)
+    known = max(live.revision if live else 0, record.plan.revision if record.plan else 0, *followed, 0)
     plan = content(spec, record, known, now)
-    is_live = live is not None and live == plan
-    is_promised = recorded is not None and recorded.revision == known and recorded.digest == digest(plan)
-    # A live plan of the same revision and other content was written by a pass whose record is lost.
-    is_taken = live is not None and live.revision == known and not is_live
-    if is_live or (is_promised and not is_taken):
-        return plan
-    return plan.model_copy(update={"revision": known + 1})
+    return plan if live == plan else plan.model_copy(update={"revision": known + 1})
 
 
 def content(spec: ModelDeploymentSpec, record: ModelDeploymentStatus, revision: int, now: datetime) -> ReleasePlan:

@@ -1,13 +1,20 @@
 """Which run to start: from data, clock, Monitor and person to the name and spec of a TrainingJob."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from treadle.api.base import moment, stamp
 from treadle.api.blocks import Trigger, TriggerKind, TriggerRef
-from treadle.api.modeldeployment import CandidateState, ModelDeployment, Training, Triggers
+from treadle.api.modeldeployment import (
+    CandidateState,
+    ModelDeployment,
+    ModelDeploymentStatus,
+    RequestRow,
+    Training,
+    Triggers,
+)
 from treadle.api.monitor import ActionKind
 from treadle.api.names import ANNOTATION_REQUESTED_AT, short_hash
 from treadle.api.reasons import Reason
@@ -79,7 +86,8 @@ def filled(md: ModelDeployment, recipe: Recipe, data_digest: str, wish: Wish) ->
 
 def wishes(md: ModelDeployment, seen: Seen, now: datetime) -> Iterator[Wish]:
     """Yield who wants a run, persons first."""
-    if (person := asked_by_person(md)) is not None:
+    person = asked_by_person(md)
+    if person is not None and of_trigger(seen, TriggerKind.MANUAL, person) is None:
         yield Wish(Trigger(kind=TriggerKind.MANUAL, id=person), nonce=person)
     for ask in seen.asks:
         if is_pending(md, seen, ask):
@@ -91,7 +99,8 @@ def wishes(md: ModelDeployment, seen: Seen, now: datetime) -> Iterator[Wish]:
     champion = md.status.champion
     if triggers(md).new_data and champion is not None and seen.data_digest != champion.data_digest:
         yield Wish(Trigger(kind=TriggerKind.DATA))
-    if (when := due_time(md, now)) is not None:
+    when = due_time(md, now)
+    if when is not None and of_trigger(seen, TriggerKind.SCHEDULE, when) is None:
         yield Wish(Trigger(kind=TriggerKind.SCHEDULE, id=when), nonce=when)
 
 
@@ -133,23 +142,52 @@ def started_today(seen: Seen, now: datetime) -> int:
     return sum(run.is_ours and run.created is not None and run.created > now - DAY for run in seen.runs)
 
 
-def retained(md: ModelDeployment, seen: Seen, now: datetime) -> list[Run]:
-    """Return the generated runs to keep: the limits count finished ones, newest first."""
+def retained(md: ModelDeployment, seen: Seen, due: Start | None, now: datetime) -> list[Run]:
+    """Return the generated runs to keep: the limits count finished ones, newest first.
+
+    due: the run that starts now, which may take the place of a starved one.
+    """
     training = md.spec.training or Training()
     record = md.status
     served = {found.training_job for found in (record.champion, record.candidate, record.last_known_good) if found}
     room = {True: training.failed_runs_history_limit, False: training.successful_runs_history_limit}
     kept = []
-    for run in (run for run in seen.runs if run.is_ours and not is_starved(run, seen)):
+    ours = [run for run in seen.runs if run.is_ours]
+    for index, run in enumerate(ours):
+        if is_given_up(md, seen, run, ours[:index], due):
+            continue
         has_failed = run.is_finished and run.verdict is None
         has_room = room[has_failed] > 0
         room[has_failed] -= run.is_finished
         # Runs of the last day count against maxPerDay, and one that is not accounted for yet has more to say.
         is_needed = run.name in served or (record.training is not None and run.name == record.training.running)
         is_fresh = run.created is None or run.created > now - DAY
-        if not run.is_finished or has_room or is_needed or is_fresh:
+        if not run.is_finished or has_room or is_needed or is_fresh or is_current(run, seen):
             kept.append(run)
     return kept
+
+
+def is_given_up(md: ModelDeployment, seen: Seen, run: Run, newer: Sequence[Run], due: Start | None) -> bool:
+    """Say whether a starved run may go: another has its wish, or nobody has that wish any more."""
+    if not is_starved(run, seen) or run.trigger is None:
+        return False
+    others = [other.trigger for other in newer if other.trigger is not None]
+    if due is not None:
+        others.append(Trigger.parse(due.spec["trigger"]))
+    if any(_is_same_wish(run.trigger, other) for other in others):
+        return True
+    champion = md.status.champion
+    is_wished = any(
+        _is_same_wish(run.trigger, monitors_wish(ask).trigger) and champion and ask.request.subject == champion.digest
+        for ask in seen.asks
+    )
+    return bool(others) and not is_wished
+
+
+def is_current(run: Run, seen: Seen) -> bool:
+    """Say whether a run without a nonce learnt from the current version: while it is there, it is not repeated."""
+    has_nonce = run.trigger is None or run.trigger.kind in (TriggerKind.MANUAL, TriggerKind.SCHEDULE)
+    return not has_nonce and run.raw["spec"]["dataRef"].get("version") == seen.data_digest
 
 
 def template(md: ModelDeployment) -> Recipe | None:
@@ -183,9 +221,15 @@ def is_pending(md: ModelDeployment, seen: Seen, ask: Ask) -> bool:
     champion = md.status.champion
     if ask.request.action is not ActionKind.RETRAIN or champion is None or ask.request.subject != champion.digest:
         return False
-    row = next((row for row in md.status.requests or () if row.id == ask.request.id), None)
-    starved = {run.name for run in seen.runs if is_starved(run, seen)}
-    return row is None or row.ref in starved
+    run = of_trigger(seen, TriggerKind.MONITOR, ask.request.id, ask.uid)
+    if run is not None:
+        return is_starved(run, seen)
+    return answer_to(md.status, ask) is None
+
+
+def answer_to(record: ModelDeploymentStatus, ask: Ask) -> RequestRow | None:
+    """Return what status says of a Monitor's request."""
+    return next((row for row in record.requests or () if (row.id, row.from_) == (ask.request.id, ask.who)), None)
 
 
 def monitors_wish(ask: Ask) -> Wish:
@@ -207,10 +251,19 @@ def due_time(md: ModelDeployment, now: datetime) -> str | None:
     return stamp(moment(recorded))
 
 
-def of_trigger(seen: Seen, kind: TriggerKind, id_: str) -> Run | None:
+def of_trigger(seen: Seen, kind: TriggerKind, id_: str, asker_uid: str | None = None) -> Run | None:
     """Return the newest generated run that was started for a request or due time."""
-    found = (run for run in seen.runs if run.is_ours and run.trigger is not None)
-    return next((run for run in found if run.trigger and (run.trigger.kind, run.trigger.id) == (kind, id_)), None)
+    for run in seen.runs:
+        cause = run.trigger if run.is_ours else None
+        if cause is None or (cause.kind, cause.id) != (kind, id_):
+            continue
+        if asker_uid is None or (cause.ref is not None and cause.ref.uid == asker_uid):
+            return run
+    return None
+
+
+def _is_same_wish(one: Trigger, other: Trigger) -> bool:
+    return (one.kind, one.id, one.ref) == (other.kind, other.id, other.ref)
 
 
 def _ref(kind: str, run: Run) -> TriggerRef:

@@ -63,15 +63,26 @@ class Run:
         return self.status.data.digest if self.status.data else None
 
     @property
+    def model_digest(self) -> str | None:
+        return self.status.model.digest if self.status.model else None
+
+    @property
+    def reason(self) -> str:
+        """Why it stands as it does: of Failed where that is True, else of Complete."""
+        found = {each.type: each for each in self.status.conditions}
+        failed = found.get("Failed")
+        told = failed if failed is not None and failed.status == "True" else found.get("Complete")
+        return told.reason if told is not None else Reason.NOT_JUDGED
+
+    @property
     def is_short_of_rows(self) -> bool:
-        """Whether it waits for labelled rows, which its pinned version will never have."""
+        """Whether it lacks labelled rows, which its pinned version will never have."""
         resolved = next((found for found in self.status.conditions if found.type == "DataResolved"), None)
-        return (
-            not self.is_finished
-            and resolved is not None
-            and resolved.status == "False"
-            and resolved.reason == Reason.NOT_ENOUGH_LABELLED_ROWS
+        is_waiting = resolved is not None and (resolved.status, resolved.reason) == (
+            "False",
+            Reason.NOT_ENOUGH_LABELLED_ROWS,
         )
+        return self.verdict is None and (is_waiting or self.reason == Reason.NOT_ENOUGH_LABELLED_ROWS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +92,10 @@ class Ask:
     monitor: str
     uid: str
     request: MonitorRequest
+
+    @property
+    def who(self) -> str:
+        return f"Monitor/{self.monitor}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +118,11 @@ class ServingPod:
         stamped = self.raw["metadata"].get("creationTimestamp")
         return moment(stamped) if stamped else None
 
+    @property
+    def is_ready(self) -> bool:
+        conditions = (self.raw.get("status") or {}).get("conditions") or []
+        return any(found.get("type") == "Ready" and found.get("status") == "True" for found in conditions)
+
 
 @dataclass(frozen=True, slots=True)
 class Seen:
@@ -122,6 +142,16 @@ class Seen:
     """As the ConfigMap holds it."""
     deployment: Object | None = None
     owner_uid: str = ""
+
+    @property
+    def ready_count(self) -> int:
+        return sum(pod.is_ready for pod in self.pods)
+
+    @property
+    def followers(self) -> tuple[tuple[ServingPod, ServerState], ...]:
+        """Pods that follow the plan as it is live, with their word; what others say is about another plan."""
+        revision = self.plan.revision if self.plan else None
+        return tuple((pod, pod.state) for pod in self.pods if pod.state is not None and pod.state.plan == revision)
 
     def having(self, live: Sequence[Object]) -> Seen:
         """Return the same with the children as they are after the apply."""

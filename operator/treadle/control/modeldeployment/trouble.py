@@ -1,8 +1,11 @@
 """What keeps serving pods from answering, as a reason and a sentence."""
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import NamedTuple
 
+from treadle.api.base import moment
+from treadle.api.conditions import line
 from treadle.api.reasons import Reason
 from treadle.control.engine.ports import Object
 
@@ -24,7 +27,7 @@ def trouble(pods: Sequence[Object], deployment: Object | None) -> Trouble | None
             return found
     for condition in ((deployment or {}).get("status") or {}).get("conditions") or []:
         if condition.get("type") == "ReplicaFailure" and condition.get("status") == "True":
-            message = f"PodQuotaExceeded: {condition.get('message', '')}; raise the quota or lower requests"
+            message = f"no pod is made: {line(condition.get('message', ''), 180)}; raise the quota or lower requests"
             return Trouble(Reason.POD_QUOTA_EXCEEDED, message)
     return None
 
@@ -33,7 +36,7 @@ def _of_pod(pod: Object) -> Trouble | None:
     name, status = pod["metadata"]["name"], pod.get("status") or {}
     for condition in status.get("conditions") or []:
         if condition.get("type") == "PodScheduled" and condition.get("reason") == "Unschedulable":
-            found = f"Unschedulable: pod {name}: {condition.get('message', '')}; lower requests or add capacity"
+            found = f"pod {name}: {line(condition.get('message', ''), 180)}; lower requests or add capacity"
             return Trouble(Reason.UNSCHEDULABLE, found)
     for container in status.get("containerStatuses") or []:
         if container.get("ready"):
@@ -50,17 +53,36 @@ def _of_container(pod: str, container: Object) -> Trouble | None:
     if reason in PULL_REASONS:
         return Trouble(
             Reason.IMAGE_PULL_FAILED,
-            f"ImagePullFailed: pod {pod} cannot pull {container.get('image', 'its image')}; correct registry, tag or "
+            f"pod {pod} cannot pull {container.get('image', 'its image')} ({reason}); correct registry, tag or "
             "pull secret",
         )
-    ended = next((state["terminated"] for state in states if state.get("terminated")), {})
+    ended: Object = next((state["terminated"] for state in states if state.get("terminated")), {})
     if ended.get("reason") == "OOMKilled":
         return Trouble(
             Reason.OUT_OF_MEMORY,
-            f"OutOfMemory: pod {pod} was killed for memory; raise predictor.pod.resources.limits.memory",
+            f"pod {pod} was killed for memory; raise predictor.pod.resources.limits.memory",
         )
     if reason in CONFIG_REASONS:
-        return Trouble(None, f"pod {pod} cannot start: {waiting.get('message', reason)}")
+        return Trouble(None, f"pod {pod} cannot start: {line(waiting.get('message', reason), 180)}; read its events")
     if ended:
-        return Trouble(None, f"pod {pod} ended with exit code {ended.get('exitCode')}; read its log")
+        log = f"read its log: kubectl logs {pod} --previous"
+        return Trouble(None, f"pod {pod} ended with exit code {ended.get('exitCode')}; {log}")
     return None
+
+
+def crashed_since(pod: Object, since: datetime, *, is_holding: bool) -> str:
+    """Return how the server ended since a moment, as a clause; a pod that holds the model only counts if out of memory.
+
+    is_holding: it holds the model on trial, so that another end of it may have any cause.
+    """
+    for container in (pod.get("status") or {}).get("containerStatuses") or []:
+        for state in (container.get("state") or {}, container.get("lastState") or {}):
+            ended: Object = state.get("terminated") or {}
+            if not ended.get("finishedAt") or moment(ended["finishedAt"]) <= since:
+                continue
+            name = pod["metadata"]["name"]
+            if ended.get("reason") == "OOMKilled":
+                return f"pod {name} was killed for memory; raise predictor.pod.resources.limits.memory"
+            if ended.get("exitCode") and not is_holding:
+                return f"pod {name} ended with exit code {ended['exitCode']} while it loaded it; read its log"
+    return ""
