@@ -38,7 +38,7 @@ def run_key(spec: Recipe, data: str, champion: str | None) -> str:
     recipe: Json = {key: value for key, value in spec.dump().items() if key not in NO_RECIPE}
     reference = {key: value for key, value in recipe["dataRef"].items() if key != "version"}
     trigger = spec.trigger
-    repeat = trigger.id if trigger is not None and trigger.kind in REPEATS else None
+    repeat = f"{trigger.kind} {trigger.id}" if trigger is not None and trigger.kind in REPEATS else None
     return sha256(
         {
             "recipe": {**recipe, "dataRef": reference},
