@@ -2,7 +2,10 @@
 
 import os
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,6 +16,7 @@ from numpy.typing import NDArray
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.pipeline import Pipeline
 from sklearn.utils._param_validation import InvalidParameterError
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from treadle.api.artifacts import Input
 from treadle.api.base import Json
@@ -22,6 +26,8 @@ from treadle.api.trainingjob import Recipe, Task
 from treadle.training.errors import DATA_RESOLVED, TRAINED, Refused
 from treadle.training.estimators import build, invalid
 from treadle.training.prepare import preparer
+
+CPU_LIMIT = Path("/sys/fs/cgroup/cpu.max")
 
 type Floats = NDArray[np.float64]
 type Codes = NDArray[np.int64]
@@ -110,8 +116,7 @@ def fit(
     try:
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always", ConvergenceWarning)
-            # A forest's trees are seeded one by one, so that their number of threads changes nothing.
-            with parallel_config(backend="threading", n_jobs=threads()):
+            with one_order():
                 pipeline.fit(x, y, **extra)
     except InvalidParameterError as error:
         raise invalid(f"spec.estimator or spec.preparation: {last_line(error)}") from error
@@ -144,9 +149,33 @@ def fit_recipe(recipe: Recipe) -> Json:
     }
 
 
-def threads() -> int:
-    """Return how many processors this process may use."""
-    return max(1, len(os.sched_getaffinity(0)))
+def processors(limit: Path = CPU_LIMIT) -> int:
+    """Return how many processors this process may use, its container's limit included.
+
+    limit: cpu.max of cgroup version 2, such as "50000 100000": time in each period, or "max".
+    """
+    allowed = len(os.sched_getaffinity(0))
+    try:
+        quota, period = limit.read_text(encoding="ascii").split()
+    except OSError:
+        return allowed  # no cgroup of version 2: nothing is limited
+    return allowed if quota == "max" else max(1, min(allowed, -(-int(quota) // int(period))))
+
+
+@contextmanager
+def one_order() -> Iterator[None]:
+    """Compute in one order of summation, whatever the machine's processors, so that equal inputs give equal bytes.
+
+    Linear algebra gets one thread, since its sums follow from their number (measured: coefficients differ in the last
+    bits); trees get all, since theirs do not (measured: equal for 1 and 2 threads, on 60,000 rows).
+    """
+    count = processors()
+    # More threads than the container's share of processors only wait for each other.
+    with (
+        threadpool_limits(limits={"blas": 1, "openmp": count}),
+        parallel_config(backend="threading", n_jobs=count),
+    ):
+        yield
 
 
 def last_line(error: Any) -> str:

@@ -15,6 +15,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from sklearn.pipeline import Pipeline
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from treadle.api.artifacts import (
     GOLDEN_FILE,
@@ -167,6 +168,10 @@ def onnx_bytes(pipeline: Pipeline, schema: ModelSchema) -> bytes:
     except Exception as error:  # skl2onnx's errors share no base but Exception
         raise Unopened(_first_sentence(error)) from error
     rename(model.graph, dict(zip(given, (column.name for column in schema.inputs), strict=True)))
+    # skl2onnx lists them in the order of a set.
+    opsets = sorted(model.opset_import, key=lambda opset: opset.domain)
+    del model.opset_import[:]
+    model.opset_import.extend(opsets)
     data: bytes = model.SerializeToString(deterministic=True)
     return data
 
@@ -235,7 +240,9 @@ def settled(data: bytes) -> bytes:
 def fitted_answers(pipeline: Pipeline, rows: pa.Table, schema: ModelSchema) -> Answers:
     """Return what scikit-learn itself answers."""
     x = frame(rows, schema.inputs)
-    found = pipeline.predict(x).reshape(-1, 1) if schema.task is Task.REGRESSION else pipeline.predict_proba(x)
+    # One thread, as in the fit: golden scores are bytes of the version.
+    with threadpool_limits(limits=1, user_api="blas"):
+        found = pipeline.predict(x).reshape(-1, 1) if schema.task is Task.REGRESSION else pipeline.predict_proba(x)
     return answers(np.asarray(found, np.float64), schema)
 
 

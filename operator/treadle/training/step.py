@@ -15,7 +15,7 @@ from treadle.api.step import DEFAULT_MOUNTS, ENV_MOUNTS, Report, TrainResult, Tr
 from treadle.api.trainingjob import Gate, ModelVersion, ResolvedData, Task, Verdict
 from treadle.store import keys
 from treadle.store.errors import StoreError
-from treadle.store.manifest import read_fit, read_record
+from treadle.store.manifest import read_document, read_fit, read_record
 from treadle.store.pointer import read_pointer
 from treadle.store.port import ObjectStore
 from treadle.training.dataset import Dataset, groups, read_dataset, weights, within
@@ -43,6 +43,7 @@ from treadle.training.slices import slice_rows
 log = logging.getLogger(__name__)
 
 METRICS_REPORTED = 8
+VERSIONS_SEARCHED = 32
 REFERENCE_MINIMUM = 500
 """Fewer holdout rows of the window: train rows stand for what is normal."""
 
@@ -208,12 +209,17 @@ def use_holdout(store: ObjectStore, digest: str, spec: TrainStep) -> int:
 
 
 def champion_name(store: ObjectStore, spec: TrainStep) -> str:
-    """Return how a message calls the champion: its version if it is the newest that passed, else its digest's start."""
+    """Return how a message calls the champion: its version where that is near at hand, else its digest's start."""
     if spec.champion is None:
         return ""
     pointer = read_pointer(store, "models", spec.spec.model_name)
     if pointer is not None and pointer.current == spec.champion and pointer.version is not None:
         return f"v{pointer.version}"
+    claims = sorted((entry.key for entry in store.list(keys.versions(spec.spec.model_name))), reverse=True)
+    for key in claims[:VERSIONS_SEARCHED]:
+        found = read_document(store, key)
+        if found is not None and found.get("model") == spec.champion:
+            return f"v{int(Path(key).stem)}"
     return short(spec.champion)
 
 

@@ -1,0 +1,90 @@
+"""The quickstart's story on the real flights: a shift in production is found worth a new model, noise is not."""
+
+import importlib.util
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from treadle.api.step import TrainResult
+from treadle.store.pointer import read_pointer
+
+ROOT = Path(__file__).parents[3]
+# Every third flight, so that the whole test takes seconds; all of them give the same verdicts.
+EVERY = 3
+RECIPE: dict[str, Any] = {
+    "modelName": "flights-late",
+    "dataRef": {"name": "flights"},
+    "estimator": {"name": "HistGradientBoostingClassifier", "parameters": {"max_iter": "60"}},
+    "objective": {"metric": "average_precision"},
+    "evaluation": {
+        "metrics": ["roc_auc", "brier"],
+        "slices": [{"name": "laguardia", "expression": "origin = 'LGA'"}],
+        "bootstrap": {"samples": 200},
+    },
+    "gate": {
+        "margin": "0.002",
+        "minRows": 1000,
+        "floors": [{"metric": "roc_auc", "min": "0.58"}, {"metric": "roc_auc", "slice": "laguardia", "min": "0.52"}],
+    },
+}
+
+
+def flights_module() -> Any:
+    spec = importlib.util.spec_from_file_location("flights", ROOT / "hack" / "flights.py")
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules["flights"] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="module")
+def months() -> dict[str, bytes]:
+    """Return files by month, and those of April and May with `hour` in UTC under `…-utc`."""
+    module = flights_module()
+    plain, moved = module.flights({1, 2, 3, 4, 5}), module.flights({4, 5}, utc=True)
+    found = {f"{month}": module.as_csv(rows[::EVERY]) for month, rows in plain.items()}
+    return found | {f"{month}-utc": module.as_csv(rows[::EVERY]) for month, rows in moved.items()}
+
+
+def chosen(months: dict[str, bytes], *names: str) -> dict[str, bytes]:
+    return {f"flights-2013-{name}.csv": months[name] for name in names}
+
+
+def test_a_shift_makes_the_challenger_better_and_noise_does_not(lab: Any, months: dict[str, bytes]) -> None:
+    lab.secret("treadle-privacy", hash_key="0123456789abcdef0123456789abcdef")
+    source = yaml.safe_load((ROOT / "manifests" / "quickstart" / "datasource.yaml").read_text())["spec"]
+    winter = lab.ingest(chosen(months, "1", "2", "3"), source, "flights")
+
+    first: TrainResult = lab.train(winter, 1, None, **RECIPE)
+    assert (first.outcome, first.reason, first.failed) == ("Promote", "NoChampion", None), first.message
+    assert first.model is not None and first.gate is not None
+    champion = first.model.digest
+    assert (first.model.version, first.model.format, lab.verified(champion) != "") == ("v1", "onnx", True)
+    names = [(metric.name, metric.slice) for metric in first.metrics]
+    assert names[:3] == [("average_precision", None), ("roc_auc", None), ("brier", None)]
+    assert 0.62 < float(first.metrics[1].value) < 0.72, "as honest as the figures in the design"
+
+    again: TrainResult = lab.train(winter, 2, champion, **RECIPE, seed=7)
+    assert (again.outcome, again.reason, again.failed) == ("Hold", "NotBetter", "GatePassed"), again.message
+    assert "against champion v1" in again.message and "v1 stays" in again.message
+
+    shifted = lab.ingest(chosen(months, "1", "2", "3", "4-utc", "5-utc"), source, "flights")
+    second: TrainResult = lab.train(shifted, 3, champion, **RECIPE)
+    assert (second.outcome, second.reason) == ("Promote", "AllChecksPassed"), second.message
+    assert second.gate is not None and second.gate.difference is not None and second.gate.difference.lower is not None
+    assert float(second.gate.difference.lower) > 0.015
+    assert second.gate.rows == pytest.approx(26_522 / EVERY, rel=0.05)
+
+    # The same months, with nothing moved: learning from winter alone shows no gain over winter's champion.
+    plain = lab.ingest(chosen(months, "1", "2", "3", "4", "5"), source, "flights")
+    window = {"name": "flights", "window": {"until": "2013-04-01T00:00:00Z"}}
+    third: TrainResult = lab.train(plain, 4, champion, **{**RECIPE, "dataRef": window})
+    assert (third.outcome, third.reason) == ("Hold", "NotBetter"), third.message
+
+    pointer = read_pointer(lab.store, "models", "flights-late")
+    assert pointer is not None and second.model is not None
+    assert (pointer.current, pointer.version, pointer.previous) == (second.model.digest, 3, champion)
