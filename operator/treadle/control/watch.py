@@ -106,6 +106,8 @@ async def watch(handlers: kopf.OperatorRegistry, settings: Settings, stop: async
     await kopf.operator(
         registry=handlers,
         settings=operator_settings(settings),
+        # Never used without peering, but kopf would ask the system for a user name, which a container has not.
+        identity=kopf.PeerIdentity(settings.identity) if hasattr(kopf, "PeerIdentity") else None,
         standalone=True,
         clusterwide=not settings.watch_namespaces,
         namespaces=settings.watch_namespaces,
