@@ -107,7 +107,7 @@ async def watch(handlers: kopf.OperatorRegistry, settings: Settings, stop: async
         registry=handlers,
         settings=operator_settings(settings),
         # Never used without peering, but kopf would ask the system for a user name, which a container has not.
-        identity=kopf.PeerIdentity(settings.identity) if hasattr(kopf, "PeerIdentity") else None,
+        identity=settings.identity,  # type: ignore[arg-type]  # its type is not exported
         standalone=True,
         clusterwide=not settings.watch_namespaces,
         namespaces=settings.watch_namespaces,
