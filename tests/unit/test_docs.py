@@ -9,10 +9,13 @@ from typing import Any
 
 import pytest
 import yaml
+from prometheus_client import CollectorRegistry
 
 from treadle.api.crds import DEFINITIONS, crd
 from treadle.api.names import PLURALS
 from treadle.api.reasons import Reason
+from treadle.control.engine.metrics import Metrics
+from treadle.serving.metrics import Counts, Exporter, Levels
 
 ROOT = Path(__file__).parent.parent.parent
 DOCS = ROOT / "docs"
@@ -137,6 +140,33 @@ def has_field(kind: str, path: str) -> bool:
         if node is None:
             return False
     return True
+
+
+def exported(registry: CollectorRegistry) -> set[str]:
+    return {f"{family.name}_total" if family.type == "counter" else family.name for family in registry.collect()}
+
+
+def listed(mark: str) -> set[str]:
+    text = (DOCS / "concepts" / "operations.md").read_text().partition(f"<!-- metrics: {mark} -->")[2]
+    table = text.strip().partition("\n\n")[0]
+    return set(re.findall(r"^\| `(\w+)` \|", table, flags=re.MULTILINE))
+
+
+def test_the_operators_metrics_are_listed() -> None:
+    assert listed("operator") == exported(Metrics().registry)
+
+
+def test_the_servers_metrics_are_listed() -> None:
+    registry = CollectorRegistry()
+    registry.register(Exporter(Counts(), lambda: Levels(plan=0, waiting=0, log_rows=0, log_dropped=0, ready=False)))
+    assert listed("serving") == exported(registry)
+
+
+def test_the_operators_settings_are_listed() -> None:
+    source = (ROOT / "operator" / "treadle" / "control" / "settings.py").read_text()
+    read = set(re.findall(r'(?:text|number|choice)\(\s*"([A-Z_]+)"', source))
+    told = re.findall(r"`TREADLE_([A-Z_]+)`", (DOCS / "concepts" / "operations.md").read_text())
+    assert set(told) == read
 
 
 def test_every_kind_has_its_reference() -> None:
