@@ -27,6 +27,7 @@ PREFIX = "treadle/v1/0b6e/"
 OWNER = {"kind": "ModelDeployment", "name": "flights-late", "uid": "u", "namespace": "demo"}
 TYPES = {"integer": pa.int64(), "double": pa.float64(), "string": pa.string(), "boolean": pa.bool_()}
 ALL = PlannedLogger()
+CANDIDATE = f"sha256:{'c' * 64}"
 
 type Row = dict[str, Any]
 
@@ -141,6 +142,7 @@ class Flights:
     """The real flights as a model's inputs, each with the moment of its departure."""
 
     train: list[Row]
+    scores: list[float]
     april: list[tuple[datetime, Row]]
     april_utc: list[tuple[datetime, Row]]
 
@@ -158,8 +160,9 @@ def flights() -> Flights:
     april = [(moment(flight), row(flight)) for flight in months[4] if flight["arr_delay"] not in ("", "NA")]
     moved = [(when, {**found, "hour": when.hour}) for when, found in april]
     train = [row(flight) for month in (1, 2, 3) for flight in months[month] if flight["arr_delay"] not in ("", "NA")]
-    chosen = np.random.default_rng(7).choice(len(train), 10_000, replace=False)
-    return Flights([train[index] for index in sorted(chosen)], april, moved)
+    chosen = np.random.default_rng(7).choice(len(train), 6_000, replace=False)
+    normal = [train[index] for index in sorted(chosen)]
+    return Flights(normal, [late(found) for found in normal], april, moved)
 
 
 def moment(flight: dict[str, str]) -> datetime:

@@ -79,7 +79,7 @@ def ranks(bars: Json, name: str) -> str:
     )
     hidden = bars["hidden"]
     note = (
-        f'<span class="soft">the {len(rows) - 1} of {len(rows) - 1 + hidden} values that moved most</span>'
+        f'<span class="soft">the {len(rows)} of {len(rows) + hidden} values that moved most</span><br>'
         if hidden
         else ""
     )

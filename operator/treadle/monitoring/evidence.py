@@ -10,12 +10,13 @@ from treadle.monitoring.samples import Values
 
 @dataclass(frozen=True, slots=True)
 class Reference:
-    """What the champion was trained on, and how it answered that."""
+    """Rows like those that the champion was trained on, and how it answered them."""
 
     schema: ModelSchema
     columns: dict[str, Values]
     """Inputs by name."""
     scores: Values | None
+    rows: int
     digest: str
 
 

@@ -36,7 +36,7 @@ svg text { fill: var(--soft); font: 11px system-ui, "DejaVu Sans", sans-serif; }
 .before { fill: var(--reference); opacity: .6; }
 .step { fill: none; stroke: var(--ink); stroke-width: 1.4; opacity: .75; }
 .axis { stroke: var(--line); } .track { fill: var(--line); } .limit { stroke: var(--ink); stroke-width: 1.5; }
-.wide { overflow-x: auto; }
+.wide { overflow-x: auto; } .seen { min-width: 260px; }
 table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; background: var(--card); }
 th, td { text-align: left; padding: 7px 10px; border-bottom: 1px solid var(--line); vertical-align: top; }
 th { font-weight: 600; font-size: 13px; color: var(--soft); } td.number, th.number { text-align: right; }
@@ -71,8 +71,9 @@ def head(document: Json) -> str:
         f'<header><div class="head"><h1>{escape(document["monitor"])}</h1>'
         f'<span class="badge {outcome.lower()}">{outcome}</span></div>'
         f'<p class="soft">Predictions of {escape(document["deployment"])} from {when(window["start"])} to '
-        f"{when(window['end'])} UTC, against what champion <code>{short(document['champion'])}</code> "
-        f'was trained on</p>\n<p class="lead">{sentence(document["verdict"]["message"])}</p></header>'
+        f"{when(window['end'])} UTC, against the reference of champion "
+        f"<code>{short(document['champion'])}</code></p>\n"
+        f'<p class="lead">{sentence(document["verdict"]["message"])}</p></header>'
     )
 
 
@@ -97,7 +98,7 @@ def findings(document: Json) -> str:
     """Return the findings as a table."""
     rows = "".join(
         f"<tr><td>{escape(name)}</td><td>{found['status']}</td><td>{escape(found['reason'])}</td>"
-        f"<td>{sentence(found.get('message', ''))}</td></tr>"
+        f'<td class="seen">{sentence(found.get("message", ""))}</td></tr>'
         for name, found in document["findings"].items()
     )
     header = "<tr><th>Finding</th><th>Status</th><th>Reason</th><th>What was seen</th></tr>"
@@ -140,8 +141,8 @@ def quality(document: Json) -> str:
     header = (
         '<tr><th>Column</th><th class="number">Rows</th><th class="number">Nulls</th>'
         '<th class="number">Unseen values</th><th class="number">Out of range</th></tr>'
-        "<tr><th>at most</th><th></th>"
-        f'<th class="number">{percent(limits["maxNullFraction"])} beyond training</th>'
+        "<tr><th>at most, beyond the reference</th><th></th>"
+        f'<th class="number">{percent(limits["maxNullFraction"])}</th>'
         f'<th class="number">{percent(limits["maxUnseenFraction"])}</th>'
         f'<th class="number">{percent(limits["maxRangeViolations"])}</th></tr>'
     )
@@ -159,25 +160,24 @@ def quality(document: Json) -> str:
 
 def quality_row(name: str, shares: Json, limits: Json) -> str:
     """Return one column's shares; what is over its limit stands out."""
-    nulls, before = float(shares["nulls"]), float(shares["nullsBefore"])
+    limit = ("maxNullFraction", "maxUnseenFraction", "maxRangeViolations")
     cells = [
-        f"<td>{escape(name)}</td>",
-        f'<td class="number">{grouped(shares["rows"])}</td>',
-        limited(
-            nulls, float(limits["maxNullFraction"]) + before, f" ({percent(before)} in training)" if before else ""
+        f'<td>{escape(name)}</td><td class="number">{grouped(shares["rows"])}</td>',
+        *(
+            limited(shares[kind], limits[field])
+            for kind, field in zip(("nulls", "unseen", "outside"), limit, strict=True)
         ),
-        limited(shares["unseen"], limits["maxUnseenFraction"]),
-        limited(shares["outside"], limits["maxRangeViolations"]),
     ]
     return f"<tr>{''.join(cells)}</tr>"
 
 
-def limited(share: str | float | None, limit: str | float, note: str = "") -> str:
+def limited(share: Json | None, limit: str) -> str:
     """Return a share as a cell; a dash where there is nothing to hold it against."""
     if share is None:
         return '<td class="number soft">–</td>'
-    over = float(share) > float(limit)
-    return f'<td class="number{" over" if over else ""}">{percent(share)}{note}{" ▲" if over else ""}</td>'
+    before = f" ({percent(share['reference'])} in the reference)" if float(share["reference"]) else ""
+    over = float(share["beyond"]) > float(limit)
+    return f'<td class="number{" over" if over else ""}">{percent(share["window"])}{before}{" ▲" if over else ""}</td>'
 
 
 def skipped(document: Json) -> str:
@@ -195,16 +195,18 @@ def method(document: Json) -> str:
     rules, log = document["rules"], document["log"]
     low, high = log["percent"]["lowest"], log["percent"]["highest"]
     logged = f"{low} %" if low == high else f"{low} to {high} % at different times, evened out to {low} %"
-    return (
-        f"<h2>How this was judged</h2><p>Inputs are those of every answered prediction, whichever model answered; "
-        f"scores are the champion’s alone. A column moved if chance explains the difference with an adjusted p-value "
-        f"(Benjamini–Hochberg) below {rules['drift']['alpha']} <em>and</em> the effect is at least "
-        f"{rules['drift']['minEffect']}: the Kolmogorov–Smirnov distance of numbers, Cramér’s V of text and "
-        f"booleans with both sides weighed alike. Fewer than {grouped(rules['window']['minSamples'])} predictions are "
-        "not judged."
-        f"</p><p>The log holds {logged} of the predictions; {grouped(log['compared'])} rows were compared"
-        f"{f', {grouped(log["dropped"])} were lost on their way to the store' if log['dropped'] else ''}.</p>"
-    )
+    lost = f", {grouped(log['dropped'])} were lost on their way to the store" if log["dropped"] else ""
+    texts = [
+        f"The reference is {grouped(document['reference']['rows'])} rows like those that the champion was trained on, "
+        "with its scores for them. In the window, inputs are those of every answered prediction, whichever model "
+        "answered; scores are the champion’s alone.",
+        "A column moved if chance explains the difference with an adjusted p-value (Benjamini–Hochberg) below "
+        f"{rules['drift']['alpha']} <em>and</em> the effect is at least {rules['drift']['minEffect']}: the "
+        "Kolmogorov–Smirnov distance of numbers, Cramér’s V of text and booleans with both sides weighed alike. "
+        f"Fewer than {grouped(rules['window']['minSamples'])} predictions are not judged.",
+        f"The log holds {logged} of the predictions; {grouped(log['compared'])} rows were compared{lost}.",
+    ]
+    return "<h2>How this was judged</h2>" + "".join(f"<p>{text}</p>" for text in texts)
 
 
 def origin(document: Json, judged_at: str) -> str:
@@ -214,7 +216,7 @@ def origin(document: Json, judged_at: str) -> str:
         ("Judged at", judged_at),
         ("Revision", document["window"]["revision"]),
         ("Champion", document["champion"]),
-        ("Reference", document["reference"]),
+        ("Reference", document["reference"]["digest"]),
         ("Log parts", grouped(document["log"]["parts"])),
     ]
     rows = "".join(f"<dt>{name}</dt><dd><code>{escape(str(value))}</code></dd>" for name, value in facts)

@@ -1,6 +1,6 @@
 """What is wrong with inputs whatever their distribution: nulls, unknown values, numbers out of range, refusals."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,32 +8,38 @@ import numpy as np
 from treadle.api.artifacts import Input
 from treadle.api.monitor import QualityLimits
 from treadle.api.reasons import Reason
-from treadle.monitoring.samples import Counts, Floats, Numbers, Pair
+from treadle.monitoring.samples import Categories, Counts, Floats, Numbers, Pair
 
 ROUNDING = 1e-5  # documents hold bounds with six significant digits
 
 
 @dataclass(frozen=True, slots=True)
+class Share:
+    """A share of rows, in the window and in the reference."""
+
+    window: float
+    reference: float
+
+    @property
+    def beyond(self) -> float:
+        """Return what the window has beyond the reference: a column that always had gaps is not at fault."""
+        return max(0.0, self.window - self.reference)
+
+
+@dataclass(frozen=True, slots=True)
 class Quality:
-    """Shares of a column's rows in the window; None where training knew no such bound."""
+    """What is wrong with a column's rows; None where training knew no bound."""
 
     column: str
     rows: int
-    nulls: float
-    nulls_before: float
-    """The same in the reference."""
-    unseen: float | None = None
-    outside: float | None = None
-
-    @property
-    def nulls_beyond(self) -> float:
-        """Return the share of nulls beyond that of the reference: a column that always had gaps is not at fault."""
-        return max(0.0, self.nulls - self.nulls_before)
+    nulls: Share
+    unseen: Share | None = None
+    outside: Share | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Breach:
-    """A limit that is passed; `column` is None for requests as a whole."""
+    """A limit and what is held against it; `column` is None for requests as a whole."""
 
     reason: Reason
     column: str | None
@@ -49,36 +55,38 @@ def measure(inputs: Iterable[Input], samples: Mapping[str, Pair]) -> list[Qualit
 def measured(item: Input, pair: Pair) -> Quality:
     """Return the shares of one column, against the values and bounds of the train part."""
     if isinstance(pair, Numbers):
-        return Quality(
-            item.name,
-            len(pair.window),
-            float(np.isnan(pair.window).mean()),
-            float(np.isnan(pair.reference).mean()),
-            outside=outside(pair.window, item),
-        )
-    rows = sum(pair.window.values())
-    return Quality(
-        item.name,
-        rows,
-        pair.window.get(None, 0) / rows,
-        pair.reference.get(None, 0) / sum(pair.reference.values()),
-        unseen=None if item.values is None else unseen(pair.window, set(item.values)) / rows,
-    )
+        return of_numbers(item, pair)
+    rows, nulls = sum(pair.window.values()), both(pair, lambda value: value is None)
+    if item.values is None:
+        return Quality(item.name, rows, nulls)
+    known = {None, *item.values}
+    return Quality(item.name, rows, nulls, unseen=both(pair, lambda value: value not in known))
 
 
-def unseen(window: Counts, known: set[str]) -> int:
-    """Return the rows with a value that training did not see; null is none."""
-    return sum(count for value, count in window.items() if value is not None and value not in known)
-
-
-def outside(window: Floats, item: Input) -> float | None:
-    """Return the share of rows whose number is outside the bounds of training; null is none."""
+def of_numbers(item: Input, pair: Numbers) -> Quality:
+    """Return the shares of a column of numbers."""
+    nulls = Share(float(np.isnan(pair.window).mean()), float(np.isnan(pair.reference).mean()))
     if item.min is None or item.max is None:
-        return None
+        return Quality(item.name, len(pair.window), nulls)
     low, high = float(item.min), float(item.max)
+    beyond = Share(outside(pair.window, low, high), outside(pair.reference, low, high))
+    return Quality(item.name, len(pair.window), nulls, outside=beyond)
+
+
+def both(pair: Categories, counts: Callable[[str | None], bool]) -> Share:
+    """Return the share of rows whose value counts, on both sides."""
+    return Share(share(pair.window, counts), share(pair.reference, counts))
+
+
+def share(side: Counts, counts: Callable[[str | None], bool]) -> float:
+    """Return the share of rows whose value counts."""
+    return sum(number for value, number in side.items() if counts(value)) / sum(side.values())
+
+
+def outside(side: Floats, low: float, high: float) -> float:
+    """Return the share of rows whose number is outside the bounds of training; null is none."""
     # NaN is neither below nor above.
-    is_outside = (window < low - ROUNDING * abs(low)) | (window > high + ROUNDING * abs(high))
-    return float(is_outside.mean())
+    return float(((side < low - ROUNDING * abs(low)) | (side > high + ROUNDING * abs(high))).mean())
 
 
 def breaches(
@@ -90,10 +98,11 @@ def breaches(
     """
     found = [Breach(Reason.REQUESTS_REJECTED, None, refused / max(requests, 1), float(limits.max_rejected))]
     for row in columns if judge_columns else ():
-        found += [
-            Breach(Reason.TOO_MANY_NULLS, row.column, row.nulls_beyond, float(limits.max_null_fraction)),
-            Breach(Reason.UNSEEN_VALUES, row.column, row.unseen or 0.0, float(limits.max_unseen_fraction)),
-            Breach(Reason.OUT_OF_RANGE, row.column, row.outside or 0.0, float(limits.max_range_violations)),
-        ]
+        for reason, shares, limit in (
+            (Reason.TOO_MANY_NULLS, row.nulls, limits.max_null_fraction),
+            (Reason.UNSEEN_VALUES, row.unseen, limits.max_unseen_fraction),
+            (Reason.OUT_OF_RANGE, row.outside, limits.max_range_violations),
+        ):
+            found += [Breach(reason, row.column, shares.beyond, float(limit))] if shares is not None else []
     passed = [breach for breach in found if breach.fraction > breach.limit]
     return sorted(passed, key=lambda breach: breach.limit - breach.fraction)

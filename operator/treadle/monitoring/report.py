@@ -7,8 +7,8 @@ from treadle.api.base import Json, decimal
 from treadle.api.monitor import Drift, DriftColumn, QualityLimits, Window
 from treadle.api.step import DriftFound, MonitorStep
 from treadle.monitoring.drift import Compared
-from treadle.monitoring.evidence import Log
-from treadle.monitoring.quality import Quality
+from treadle.monitoring.evidence import Log, Reference
+from treadle.monitoring.quality import Quality, Share
 from treadle.monitoring.samples import Pair, Skipped
 from treadle.monitoring.shape import Shape, shape
 from treadle.monitoring.verdict import Findings, Verdict
@@ -41,8 +41,8 @@ class Judged:
     verdict: Verdict
 
 
-def document(step: MonitorStep, rules: Rules, judged: Judged, reference: str) -> Json:
-    """Return a window as JSON, without a float; reference: the digest of what it was compared with."""
+def document(step: MonitorStep, rules: Rules, judged: Judged, reference: Reference) -> Json:
+    """Return a window as JSON, without a float."""
     log = judged.log
     low, high = log.percents
     return {
@@ -69,7 +69,7 @@ def document(step: MonitorStep, rules: Rules, judged: Judged, reference: str) ->
             "refused": log.tally.refused,
             "failed": log.tally.failed,
         },
-        "reference": reference,
+        "reference": {"digest": reference.digest, "rows": reference.rows},
         "rules": {name: getattr(rules, name).dump() for name in ("window", "drift", "quality")},
         "columns": columns(judged),
         "skipped": [{"name": column.name, "why": column.why} for column in judged.skipped],
@@ -99,8 +99,13 @@ def tested(row: Compared) -> Json:
 
 def measured(row: Quality) -> Json:
     """Return a column's shares as JSON."""
-    shares = {"nulls": row.nulls, "nullsBefore": row.nulls_before, "unseen": row.unseen, "outside": row.outside}
-    return {"rows": row.rows, **{name: None if value is None else decimal(value) for name, value in shares.items()}}
+    shares = {"nulls": row.nulls, "unseen": row.unseen, "outside": row.outside}
+    return {"rows": row.rows, **{name: None if share is None else sides(share) for name, share in shares.items()}}
+
+
+def sides(share: Share) -> Json:
+    """Return both sides of a share as JSON."""
+    return {"window": decimal(share.window), "reference": decimal(share.reference), "beyond": decimal(share.beyond)}
 
 
 def drawn(bars: Shape) -> Json:

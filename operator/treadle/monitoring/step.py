@@ -33,7 +33,7 @@ PAGE, DETAILS, PARTS = "report.html", "window.json", "parts.json"
 
 
 def monitor(spec: MonitorStep, store: ObjectStore, report: Report) -> MonitorResult:
-    """Judge one window of the prediction log against what its champion was trained on; raise StoreError."""
+    """Judge one window of the prediction log against its champion's reference; raise StoreError."""
     found = read_record(store, "monitor", spec.run_key)
     if found is None:
         started = stamp(datetime.now(UTC))
@@ -76,7 +76,7 @@ def judge(rules: Rules, reference: Reference, log: Log, *, was_logged: bool) -> 
     findings = {
         DATA_FLOWING: flowing,
         DRIFT_SUSPECTED: drift_suspected(flowing, rules.drift, compared),
-        QUALITY_BREACHED: quality_breached(flowing, rules.window, log.tally, passed),
+        QUALITY_BREACHED: quality_breached(flowing, log.tally, passed),
     }
     skipped = [*absent, *excluded]
     return Judged(log, {**inputs, **tested}, compared, quality, skipped, findings, conclude(findings))
@@ -84,7 +84,7 @@ def judge(rules: Rules, reference: Reference, log: Log, *, was_logged: bool) -> 
 
 def record(spec: MonitorStep, store: ObjectStore, judged: Judged, reference: Reference, started: str) -> Json:
     """Write down how a window was judged, and return what stands there: of two writers, the first's."""
-    details = reports.document(spec, rules_of(spec), judged, reference.digest)
+    details = reports.document(spec, rules_of(spec), judged, reference)
     completed = stamp(datetime.now(UTC))
     files = {
         PAGE: page(details, completed).encode(),

@@ -18,7 +18,7 @@ DRIFT_SUSPECTED = "DriftSuspected"
 QUALITY_BREACHED = "QualityBreached"
 
 PHRASES = {
-    Reason.TOO_MANY_NULLS: ("of rows are null beyond training's share", "maxNullFraction"),
+    Reason.TOO_MANY_NULLS: ("of rows are null beyond the reference's", "maxNullFraction"),
     Reason.UNSEEN_VALUES: ("of rows hold values that training did not see", "maxUnseenFraction"),
     Reason.OUT_OF_RANGE: ("of rows lie outside training's range", "maxRangeViolations"),
     Reason.REQUESTS_REJECTED: ("of requests were refused", "maxRejected"),
@@ -78,12 +78,12 @@ def drift_suspected(flowing: WindowFinding, rules: Drift, compared: Sequence[Com
         return finding(
             "False",
             Reason.NO_DRIFT,
-            f"none of {counted(len(compared), 'column')} moved; {farthest.column} is farthest "
+            f"none of {counted(len(compared), 'column')} moved; {farthest.column} comes nearest "
             f"(effect {farthest.distance.effect:.3f}, drift.minEffect {rules.min_effect})",
         )
     inputs = [row for row in moved if row.column != SCORE_COLUMN]
     worst = (inputs or moved)[0]
-    what = f"{worst.column} moved most" if inputs else "the predictions moved and no input did"
+    what = f"column {worst.column} moved most" if inputs else "the predictions moved and no input did"
     return finding(
         "True",
         Reason.COLUMNS_MOVED if inputs else Reason.PREDICTIONS_MOVED,
@@ -92,7 +92,7 @@ def drift_suspected(flowing: WindowFinding, rules: Drift, compared: Sequence[Com
     )
 
 
-def quality_breached(flowing: WindowFinding, rules: Window, tally: Tally, passed: Sequence[Breach]) -> WindowFinding:
+def quality_breached(flowing: WindowFinding, tally: Tally, passed: Sequence[Breach]) -> WindowFinding:
     """Return whether limits are passed, the farthest first; refusals alone can be judged without answers."""
     if passed:
         return finding("True", passed[0].reason, sentence(passed))

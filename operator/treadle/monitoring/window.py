@@ -1,4 +1,4 @@
-"""The prediction log of one window, and what its champion was trained on, from the store."""
+"""The prediction log of one window, and its champion's reference, from the store."""
 
 import hashlib
 from collections import defaultdict
@@ -44,7 +44,7 @@ class Slice:
 
 
 def read_reference(champion: str, store: ObjectStore) -> Reference:
-    """Return what a model was trained on; raise StoreError (ReferenceGone) if the store has it no more."""
+    """Return what is normal for a model; raise StoreError (ReferenceGone) if the store has it no more."""
     try:
         files = {file.path: file.sha256 for file in files_of(read_manifest(store, "models", champion))}
         for path in (SCHEMA_FILE, REFERENCE_FILE):
@@ -54,9 +54,8 @@ def read_reference(champion: str, store: ObjectStore) -> Reference:
         table = decode(blobs.get_bytes(store, files[REFERENCE_FILE]))
     except Missing as error:
         raise gone(champion, f"is not whole at {store.place}") from error
-    return Reference(
-        schema, chosen(table, schema.inputs), chosen_scores(table), f"sha256:{files[REFERENCE_FILE].lower()}"
-    )
+    digest = f"sha256:{files[REFERENCE_FILE]}"
+    return Reference(schema, chosen(table, schema.inputs), chosen_scores(table), table.num_rows, digest)
 
 
 def gone(champion: str, what: str) -> StoreError:
