@@ -5,7 +5,7 @@ usage: docs.py [--check]     --check: write nothing, say what is stale, exit 1 i
 
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -26,7 +26,7 @@ END = "<!-- End of the generated part. -->"
 type Node = dict[str, Any]
 
 # What a pattern is called, and what it takes: by the scalar types of treadle.api.base.
-SCALARS = {
+SCALARS: dict[str, tuple[Any, str]] = {
     "name": (base.Name, "a DNS label of at most 63 characters"),
     "digest": (base.Digest, "`sha256:` and 64 hex digits"),
     "decimal": (base.Decimal, 'a decimal number as a string, `"0.05"`, without an exponent'),
@@ -174,7 +174,7 @@ def reference(definition: Definition, table: Node) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def table_of(header: tuple[str, ...], body: list[tuple[str, ...]]) -> str:
+def table_of(header: tuple[str, ...], body: Sequence[tuple[str, ...]]) -> str:
     """Return a Markdown table."""
     lines = [f"| {' | '.join(header)} |", f"|{'--|' * len(header)}"]
     lines += [f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in row)} |" for row in body]
