@@ -1,7 +1,7 @@
 """An API that counts calls and lets the process die at one, and a Job controller that ends each Job at once."""
 
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from builders import ended_pod, over
@@ -107,16 +107,18 @@ class World:
             self.again = 0.0
 
     async def settle(self, kind: str, name: str, most: int = 30) -> None:
-        """Pass and end Jobs until two passes in a row change nothing."""
-        quiet = 0
+        """Pass and end Jobs until a pass changes nothing."""
         for _ in range(most):
-            before = self.api._version
+            before = self.changes()
             await self.pass_(kind, name)
             await self.end_jobs()
-            quiet = quiet + 1 if self.api._version == before and self.again != 0.0 else 0
-            if quiet == 2:
+            if self.changes() == before and self.again != 0.0:
                 return
         raise AssertionError(f"{kind} {name} does not settle in {most} passes")
+
+    def changes(self) -> tuple[int, int]:
+        """Return how much was written, and how many steps ran."""
+        return len(self.recorded.writes()), len(self.made)
 
     async def end_jobs(self) -> None:
         """End each Job that is under way and not suspended, as its step answers."""
@@ -133,6 +135,14 @@ class World:
     async def jobs(self) -> list[Object]:
         """Return the Jobs."""
         return await self.api.list(JOB, "demo")
+
+
+def deaths(whole: World) -> Iterator[tuple[int, bool]]:
+    """Yield each call at which a process can die, and whether it was sent; of a read that makes no difference."""
+    for number, (verb, _) in enumerate(whole.recorded.calls):
+        yield number, False
+        if verb in WRITES:
+            yield number, True
 
 
 def step_of(job: Object) -> StepSpec:
