@@ -82,39 +82,58 @@ def ratio(over: float, under: float, empty: float = float("nan")) -> float:
 
 def roc_auc(positive: Bools, score: Floats) -> Statistic:
     """Return the area under the ROC curve; ties count one half. Source: Hanley and McNeil, Radiology 143, 1982."""
-    order = np.argsort(score, kind="stable")
-    starts = _starts(score[order])
-    is_positive = positive[order].astype(np.float64)
+    ranked = _rank(positive, score)
 
     def area(weights: Floats) -> float:
-        drawn = weights[order]
-        hits = np.add.reduceat(drawn * is_positive, starts)
-        misses = np.add.reduceat(drawn, starts) - hits
-        below = np.cumsum(misses) - 0.5 * misses
-        return ratio(float(below @ hits), float(hits.sum() * misses.sum()))
+        hits, seen = ranked.cumulate(weights)
+        misses = seen - hits
+        gained = hits[ranked.ends] - hits[ranked.starts]
+        beside = 0.5 * (misses[ranked.ends] + misses[ranked.starts])
+        return ratio(float(beside @ gained), float(hits[-1] * misses[-1]))
 
     return area
 
 
 def average_precision(positive: Bools, score: Floats) -> Statistic:
     """Return the average precision: precision at each threshold, weighed by the recall gained there."""
-    order = np.argsort(-score, kind="stable")
-    starts = _starts(score[order])
-    is_positive = positive[order].astype(np.float64)
+    ranked = _rank(positive, -score)
 
     def area(weights: Floats) -> float:
-        drawn = weights[order]
-        hits = np.add.reduceat(drawn * is_positive, starts)
-        seen = np.cumsum(np.add.reduceat(drawn, starts))
-        found = np.cumsum(hits)
-        precision = np.divide(found, seen, out=np.zeros_like(found), where=seen > 0)
-        return ratio(float(precision @ hits), float(found[-1]))
+        hits, seen = ranked.cumulate(weights)
+        found, drawn = hits[ranked.ends], seen[ranked.ends]
+        precision = found / np.where(drawn > 0, drawn, 1.0)
+        return ratio(float(precision @ (found - hits[ranked.starts])), float(hits[-1]))
 
     return area
 
 
-def _starts(ordered: Floats) -> Ints:
-    return np.flatnonzero(np.r_[True, ordered[1:] != ordered[:-1]])
+@dataclass(frozen=True, slots=True)
+class _Ranked:
+    """Rows in the order of their scores, and the spans of equal scores that hold a positive row; others gain nothing.
+
+    is_positive: shape (n,), 0 or 1, in that order. starts, ends: positions before and after each span.
+    """
+
+    order: Ints
+    is_positive: Floats
+    starts: Ints
+    ends: Ints
+
+    def cumulate(self, weights: Floats) -> tuple[Floats, Floats]:
+        """Return the weight of positive rows and of all rows before each position, shape (n + 1,)."""
+        drawn = weights[self.order]
+        hits, seen = np.zeros(len(drawn) + 1), np.zeros(len(drawn) + 1)
+        np.cumsum(drawn, out=seen[1:])
+        np.cumsum(drawn * self.is_positive, out=hits[1:])
+        return hits, seen
+
+
+def _rank(positive: Bools, score: Floats) -> _Ranked:
+    order = np.argsort(score, kind="stable")
+    ordered, is_positive = score[order], positive[order].astype(np.float64)
+    bounds = np.r_[0, 1 + np.flatnonzero(ordered[1:] != ordered[:-1]), len(ordered)]
+    holds = np.add.reduceat(is_positive, bounds[:-1]) > 0
+    return _Ranked(order, is_positive, bounds[:-1][holds], bounds[1:][holds])
 
 
 def _classes(answers: Answers) -> int:

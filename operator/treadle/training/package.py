@@ -15,7 +15,6 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from sklearn.pipeline import Pipeline
-from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from treadle.api.artifacts import (
     GOLDEN_FILE,
@@ -240,9 +239,7 @@ def settled(data: bytes) -> bytes:
 def fitted_answers(pipeline: Pipeline, rows: pa.Table, schema: ModelSchema) -> Answers:
     """Return what scikit-learn itself answers."""
     x = frame(rows, schema.inputs)
-    # One thread, as in the fit: golden scores are bytes of the version.
-    with threadpool_limits(limits=1, user_api="blas"):
-        found = pipeline.predict(x).reshape(-1, 1) if schema.task is Task.REGRESSION else pipeline.predict_proba(x)
+    found = pipeline.predict(x).reshape(-1, 1) if schema.task is Task.REGRESSION else pipeline.predict_proba(x)
     return answers(np.asarray(found, np.float64), schema)
 
 

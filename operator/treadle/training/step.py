@@ -21,7 +21,7 @@ from treadle.store.port import ObjectStore
 from treadle.training.dataset import Dataset, groups, read_dataset, weights, within
 from treadle.training.errors import EVALUATED, GATE_PASSED, REGISTERED, Refused, Unscorable
 from treadle.training.evaluate import Holdout, Measured, evaluate, gate_metric, metric_names
-from treadle.training.fit import Codes, Floats, classes_of, encode, fit, fit_key, numbers
+from treadle.training.fit import Codes, Floats, classes_of, encode, fit, fit_key, numbers, one_order
 from treadle.training.gate import Evidence, Judgement, judge
 from treadle.training.metrics import Answers
 from treadle.training.opened import Opened, Unopened
@@ -80,7 +80,8 @@ def train(spec: TrainStep, store: ObjectStore, report: Report) -> TrainResult:
     try:
         # Before the work, since without its key it would be for nothing.
         signer = signing_keys(spec, Path(os.environ.get(ENV_MOUNTS, DEFAULT_MOUNTS)))
-        judged = judge_run(spec, store, signer, report)
+        with one_order():
+            judged = judge_run(spec, store, signer, report)
     except Refused as refused:
         return ended(spec, started, refused, refused.failed)
     except StoreError as error:
