@@ -33,5 +33,5 @@ def configure(level: str) -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level)
-    logging.getLogger("kopf.objects").setLevel(logging.WARNING)
-    logging.getLogger("asyncio").setLevel(logging.WARNING)
+    for quiet in ("kopf.objects", "kopf.activities", "aiohttp.access", "asyncio"):
+        logging.getLogger(quiet).setLevel(logging.WARNING)
