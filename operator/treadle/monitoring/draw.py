@@ -64,8 +64,6 @@ def ticks(labels: list[str], width: float) -> str:
 def ranks(bars: Json, name: str) -> str:
     """Return two bars for each category, the window's above the reference's."""
     rows = list(zip(bars["labels"], bars["window"], bars["reference"], strict=True))
-    if not rows:
-        return '<p class="soft">no value on either side</p>'
     room, height = WIDTH - LABELS - 48, 2 * BAR + 6
     top = max(SMALLEST, *(float(share) for _, window, reference in rows for share in (window, reference)))
     drawn = "".join(

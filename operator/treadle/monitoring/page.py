@@ -116,7 +116,8 @@ def drift(document: Json) -> str:
         '<span class="key"><i class="one"></i>window, moved</span>'
         '<span class="key"><i class="two"></i>reference (a line over numbers)</span></p>'
     )
-    return f'<h2>Columns, those that moved most first</h2>{legend}<div class="cards">{cards}</div>'
+    order = ", those that moved most first" if any(column["drift"] for column in document["columns"]) else ""
+    return f'<h2>Columns{order}</h2>{legend}<div class="cards">{cards}</div>'
 
 
 def card(column: Json, limit: str) -> str:
@@ -128,15 +129,25 @@ def card(column: Json, limit: str) -> str:
     return (
         f'<section class="card{" has-moved" if moved else ""}"><div class="head"><h3>{escape(column["name"])}</h3>'
         f'<span class="badge {"moved" if moved else "soft"}">{state}</span></div>{drawing}'
-        f"{meter(test, limit) if test else ''}</section>"
+        f"{nulls(column) if bars['ordered'] else ''}{meter(test, limit) if test else ''}</section>"
     )
+
+
+def nulls(column: Json) -> str:
+    """Return the share of nulls, which a histogram has no bar for; nothing where there are none."""
+    share = column["quality"]["nulls"] if column["quality"] else {"window": "0", "reference": "0"}
+    if not float(share["window"]) and not float(share["reference"]):
+        return ""
+    return f'<span class="soft">null: {percent(share["window"])}, in the reference {percent(share["reference"])}</span>'
 
 
 def quality(document: Json) -> str:
     """Return the shares of each column against their limits."""
-    limits = document["rules"]["quality"]
+    limits, is_judged = document["rules"]["quality"], document["findings"]["DataFlowing"]["status"] == "True"
     rows = "".join(
-        quality_row(column["name"], column["quality"], limits) for column in document["columns"] if column["quality"]
+        quality_row(column["name"], column["quality"], limits, is_judged=is_judged)
+        for column in document["columns"]
+        if column["quality"]
     )
     header = (
         '<tr><th>Column</th><th class="number">Rows</th><th class="number">Nulls</th>'
@@ -155,28 +166,29 @@ def quality(document: Json) -> str:
         f"Failed by the server: {grouped(log['failed'])}.</p>"
     )
     table = f'<div class="wide"><table><thead>{header}</thead><tbody>{rows}</tbody></table></div>' if rows else ""
-    return f"<h2>Quality</h2>{table}{refused}"
+    note = "" if is_judged else '<p class="soft">Too few predictions: columns are shown and not judged.</p>'
+    return f"<h2>Quality</h2>{note}{table}{refused}"
 
 
-def quality_row(name: str, shares: Json, limits: Json) -> str:
+def quality_row(name: str, shares: Json, limits: Json, *, is_judged: bool) -> str:
     """Return one column's shares; what is over its limit stands out."""
     limit = ("maxNullFraction", "maxUnseenFraction", "maxRangeViolations")
     cells = [
         f'<td>{escape(name)}</td><td class="number">{grouped(shares["rows"])}</td>',
         *(
-            limited(shares[kind], limits[field])
+            limited(shares[kind], limits[field], is_judged=is_judged)
             for kind, field in zip(("nulls", "unseen", "outside"), limit, strict=True)
         ),
     ]
     return f"<tr>{''.join(cells)}</tr>"
 
 
-def limited(share: Json | None, limit: str) -> str:
+def limited(share: Json | None, limit: str, *, is_judged: bool) -> str:
     """Return a share as a cell; a dash where there is nothing to hold it against."""
     if share is None:
         return '<td class="number soft">–</td>'
     before = f" ({percent(share['reference'])} in the reference)" if float(share["reference"]) else ""
-    over = float(share["beyond"]) > float(limit)
+    over = is_judged and float(share["beyond"]) > float(limit)
     return f'<td class="number{" over" if over else ""}">{percent(share["window"])}{before}{" ▲" if over else ""}</td>'
 
 

@@ -16,7 +16,7 @@ TEXT_LENGTH = 28
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """Shares of rows by bar, of the reference and of the window; null is no bar."""
+    """Shares of rows by bar, of the reference and of the window; null is a category, and no bar among numbers."""
 
     labels: tuple[str, ...]
     reference: tuple[float, ...]
@@ -64,11 +64,10 @@ def categories(pair: Categories) -> Shape:
     found = {
         value: (pair.reference.get(value, 0) / n, pair.window.get(value, 0) / m)
         for value in pair.reference.keys() | pair.window.keys()
-        if value is not None
     }
-    by_move = sorted(found, key=lambda value: (-moved(*found[value]), value))
-    chosen = sorted(by_move[:BARS], key=lambda value: (-found[value][0], -found[value][1], value))
-    bars = [(cut(value), *found[value]) for value in chosen]
+    by_move = sorted(found, key=lambda value: (-moved(*found[value]), value or ""))
+    chosen = sorted(by_move[:BARS], key=lambda value: (-found[value][0], -found[value][1], value or ""))
+    bars = [("null" if value is None else cut(value), *found[value]) for value in chosen]
     columns = list(zip(*bars, strict=True)) or [(), (), ()]
     return Shape(columns[0], columns[1], columns[2], is_ordered=False, hidden=len(found) - len(chosen))
 

@@ -27,11 +27,11 @@ SHAPES: dict[str, tuple[Pair, tuple[str, ...], tuple[float, ...], tuple[float, .
     "nothing but nulls": (numbers(np.array([np.nan]), np.array([np.nan])), (), (), ()),
     "categories, the commonest first": (
         Categories({"b": 1, "a": 3}, {"a": 1, "new": 1, None: 2}),
-        ("a", "b", "new"),
-        (0.75, 0.25, 0),
-        (0.25, 0, 0.25),
+        ("a", "b", "null", "new"),
+        (0.75, 0.25, 0, 0),
+        (0.25, 0, 0.5, 0.25),
     ),
-    "no category": (Categories({None: 1}, {None: 1}), (), (), ()),
+    "null alone": (Categories({None: 1}, {None: 1}), ("null",), (1,), (1,)),
     "a long value and an empty one are one line each": (
         Categories({"x\n" * 30: 2, "": 1}, {"": 1}),
         ("x " * 13 + "x…", '""'),
