@@ -199,7 +199,9 @@ def refusal(seen: Seen, digest: str) -> HeldModel | None:
 def _without_model(md: ModelDeployment, record: ModelDeploymentStatus, seen: Seen, now: datetime) -> Condition:
     running = next((run for run in seen.runs if not run.is_finished and not retrain.is_starved(run, seen)), None)
     if running is not None:
-        text = f"TrainingJob {running.name} runs; its model is served once the gate lets it pass"
+        is_under_way = running.reason in (Reason.NOT_JUDGED, Reason.RUNNING)
+        how = "runs" if is_under_way else f"has not ended ({running.reason})"
+        text = f"TrainingJob {running.name} {how}; its model is served once the gate lets it pass"
         return no(READY, Reason.WAITING_FOR_MODEL, text)
     last = standing(record)
     if last is not None and last.action == Act.REFUSE and last.reason in VERIFICATION:

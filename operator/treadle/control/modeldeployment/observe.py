@@ -39,6 +39,7 @@ from treadle.control.schedule import next_due, time_zone
 
 log = logging.getLogger(__name__)
 
+ENDED = ("Succeeded", "Failed")
 OF_SPEC = (
     "f:spec", "f:template", "f:spec", "f:containers", f'k:{{"name":"{SERVER}"}}', "f:env", f'k:{{"name":"{ENV_SERVE}"}}'
 )  # fmt: skip
@@ -159,7 +160,11 @@ def _asks(md: ModelDeployment, monitors: Iterable[Object]) -> tuple[Ask, ...]:
 
 
 async def _pods(found: Iterable[Object], pods: Pods) -> tuple[ServingPod, ...]:
-    alive = sorted((raw for raw in found if not is_deleting(raw)), key=lambda raw: str(raw["metadata"]["uid"]))
+    # An evicted pod stays as Failed beside its successor.
+    alive = sorted(
+        (raw for raw in found if not is_deleting(raw) and (raw.get("status") or {}).get("phase") not in ENDED),
+        key=lambda raw: str(raw["metadata"]["uid"]),
+    )
     answers = await asyncio.gather(*(_ask(raw, pods) for raw in alive))
     return tuple(ServingPod(raw, state) for raw, state in zip(alive, answers, strict=True))
 
