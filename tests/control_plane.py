@@ -33,10 +33,13 @@ class ControlPlane:
     directory: Path
     apiserver_pid: int
 
-    def request(self, method: str, path: str, body: Any = None, content: str = "application/json") -> tuple[int, Any]:
+    def request(
+        self, method: str, path: str, body: Any = None, content: str = "application/json", accept: str = "*/*"
+    ) -> tuple[int, Any]:
         """Ask the API server as administrator; return status and parsed body."""
         data = json.dumps(body).encode() if body is not None else None
-        request = urllib.request.Request(self.server + path, data, {"Content-Type": content}, method=method)
+        headers = {"Content-Type": content, "Accept": accept}
+        request = urllib.request.Request(self.server + path, data, headers, method=method)
         try:
             with urllib.request.urlopen(request, timeout=30, context=self._context()) as response:
                 return response.status, parsed(response.read())
