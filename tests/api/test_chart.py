@@ -26,8 +26,8 @@ from treadle.control.engine.ports import (
     POD,
     SERVICE,
     SERVICE_ACCOUNT,
-    TRAINING_JOB,
 )
+from treadle.control.kinds import KINDS
 from treadle.control.settings import Settings, from_environment
 from treadle.store.open import address_of, read_secret
 from treadle.store.signing import key_id, public_keys, public_of
@@ -104,7 +104,7 @@ def test_lint_is_content() -> None:
 
 # What is rendered
 
-KINDS = {
+RENDERED = {
     "as it is": (
         {},
         {
@@ -148,7 +148,7 @@ KINDS = {
 }
 
 
-@pytest.mark.parametrize(("values", "wanted"), KINDS.values(), ids=KINDS.keys())
+@pytest.mark.parametrize(("values", "wanted"), RENDERED.values(), ids=RENDERED.keys())
 def test_nothing_is_rendered_that_was_not_asked_for(values: dict[str, Any], wanted: dict[str, int]) -> None:
     found: dict[str, int] = {}
     for each in render(**values):
@@ -277,22 +277,25 @@ def is_admitted(plane: ControlPlane, deployment: Object) -> None:
 
 
 def used() -> set[tuple[str, str, str]]:
-    """Return the rights that the code in control uses on what it watches, from its own table of types."""
+    """Return the rights that the code in control uses where it watches, from its own tables of types and kinds."""
+    children = {child for kind in KINDS for child in kind.children}
     return {
-        # The watch engine lists and watches; the resync lists; a pass gets.
-        *((verb, gvk.group, gvk.plural) for gvk in (*OURS, *CHILDREN) for verb in ("get", "list", "watch")),
+        # The watch engine lists and watches; the resync lists.
+        *((verb, gvk.group, gvk.plural) for gvk in (*OURS, *CHILDREN) for verb in ("list", "watch")),
+        # A pass gets its object and its children.
+        *(("get", gvk.group, gvk.plural) for gvk in {*OURS, *children}),
         # apply_status is a patch.
         *(("patch", gvk.group, f"{gvk.plural}/status") for gvk in OURS),
         # An apply is a patch, and of what does not exist also a create; prune deletes.
         *(
             (verb, gvk.group, gvk.plural)
-            for gvk in (*CHILDREN, TRAINING_JOB)
-            if gvk != POD
+            for gvk in children
             for verb in ("create", "patch", "delete")
             # A Service is always wished, so that prune never meets it.
             if (verb, gvk) != ("delete", SERVICE)
         ),
-        ("patch", "", "pods"),  # a touch
+        # A touch, of a pod that the pass has listed.
+        ("patch", POD.group, POD.plural),
         ("get", NAMESPACE.group, NAMESPACE.plural),
         ("get", SERVICE_ACCOUNT.group, SERVICE_ACCOUNT.plural),
         ("create", EVENT.group, EVENT.plural),
@@ -455,6 +458,9 @@ def test_the_quickstart_brings_store_keys_and_secrets(
     (known,) = public_keys(signing["public.pem"].encode(), "treadle-signing")
     assert known == key_id(public_of(signing["private.pem"].encode()))
     assert len(read_secret(tmp_path / "treadle-privacy")["hash.key"]) >= 16
+    (probe,) = documents(helm("get", "hooks", RELEASE))
+    is_bounded(probe["spec"])
+    is_admitted(bare, {"metadata": probe["metadata"], "spec": {"template": probe}})
     storage = deployment_of(bare, demo, "treadle-storage")
     is_admitted(bare, storage)
     is_bounded(template(storage)["spec"])

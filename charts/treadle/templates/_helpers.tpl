@@ -74,7 +74,7 @@ runAsNonRoot: true
 # Patched for an annotation that hastens a ConfigMap; made and deleted by Jobs and Deployments alone.
 - apiGroups: [""]
   resources: [pods]
-  verbs: [get, list, watch, patch]
+  verbs: [list, watch, patch]
 # A namespace's UID is the prefix of what it stores; a ServiceAccount's label lends it to runs.
 - apiGroups: [""]
   resources: [namespaces, serviceaccounts]
