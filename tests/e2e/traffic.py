@@ -74,7 +74,7 @@ def ask(url: str, model: str, flight: dict[str, str]) -> tuple[int, str, str, di
 @contextmanager
 def replaying(namespace: str, model: str, month: int, *, shift: bool, rate: float) -> Iterator[Answers]:
     """Send a month's flights over and over at a steady rate while the block runs."""
-    sent = flights.spread([row for row in flights.flights({month}, utc=shift)[month] if row["arr_delay"] != "NA"], 5000)
+    sent = flights.mixed([row for row in flights.flights({month}, utc=shift)[month] if row["arr_delay"] != "NA"])
     answers, stop = Answers(), threading.Event()
 
     def send(url: str) -> None:

@@ -2,6 +2,7 @@
 
 import re
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal as Exact
 from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
@@ -64,7 +65,8 @@ def duration(text: str) -> timedelta:
 
 def decimal(number: float) -> str:
     """Return a finite number as a decimal string with six significant digits and no exponent."""
-    text = f"{float(f'{number:.6g}'):.15f}".rstrip("0").rstrip(".")
+    # Through Decimal, since the nearest float of 78.6495 has other digits behind its sixth.
+    text = f"{Exact(f'{number:.6g}'):.15f}".rstrip("0").rstrip(".")
     return "0" if text in ("-0", "") else text
 
 
