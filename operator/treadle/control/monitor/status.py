@@ -23,7 +23,17 @@ from treadle.control.monitor.windows import FINDINGS, judged, unjudged
 R = Reason
 
 CONDITIONS = ("Ready", *FINDINGS, "RetrainBlocked", "Reconciling", "Stalled")
-HINDRANCES = frozenset({R.UNSCHEDULABLE, R.POD_QUOTA_EXCEEDED, R.IMAGE_PULL_FAILED})
+PASSING = frozenset(
+    {
+        R.UNSCHEDULABLE,
+        R.POD_QUOTA_EXCEEDED,
+        R.IMAGE_PULL_FAILED,
+        R.WAITING_FOR_MODEL_DEPLOYMENT,
+        R.NAME_TAKEN,
+        R.RECONCILE_ERROR,
+    }
+)
+"""These are about a moment, and gone when they do not hold any more."""
 DATA_LOOK_SECONDS = 60.0
 """No event tells a Monitor of a new dataset version."""
 DATA_REASONS = frozenset({R.SAME_DATA, R.NOT_ENOUGH_LABELLED_ROWS})
@@ -152,23 +162,23 @@ def ready(
         return no("Ready", R.WAITING_FOR_MODEL_DEPLOYMENT, paged(R.WAITING_FOR_MODEL_DEPLOYMENT, message))
     if failure is not None:
         return failure
-    attempt, held = record.attempt, former(monitor.status.conditions, "Ready")
-    is_open = attempt is not None and (not attempt.finished or attempt.reason is not None)
     if standing.is_hindered and standing.reason is not None:
         return no("Ready", standing.reason, paged(standing.reason, standing.message))
-    # Until a window was judged again, what hindered the last one stands.
-    if is_open and held is not None and held.status == "False" and not is_passing(held):
-        return held
-    return yes("Ready", R.WATCHING, f"windows of ModelDeployment {monitor.spec.target_ref.name!r} are judged")
-
-
-def is_passing(held: Condition) -> bool:
-    """Say whether a condition is about a moment, and gone when it does not hold any more."""
-    return held.reason in HINDRANCES or held.reason in (
-        R.WAITING_FOR_MODEL_DEPLOYMENT,
-        R.INVALID_SPEC,
-        R.RECONCILE_ERROR,
+    return trouble(record.attempt, former(monitor.status.conditions, "Ready")) or yes(
+        "Ready", R.WATCHING, f"windows of ModelDeployment {monitor.spec.target_ref.name!r} are judged"
     )
+
+
+def trouble(attempt: WindowAttempt | None, held: Condition | None) -> Condition | None:
+    """Return what hindered the last window: it stands until one was judged again."""
+    if attempt is None or (attempt.finished and attempt.reason is None):
+        return None
+    if attempt.reason is not None and (held is None or held.reason != attempt.reason):
+        message = f"the window from {attempt.start} could not be judged; see the Job {attempt.job_name}"
+        return no("Ready", R(attempt.reason), paged(attempt.reason, message))
+    if held is None or held.status != "False" or (attempt.reason is None and held.reason in PASSING):
+        return None
+    return held
 
 
 def next_window(monitor: Monitor, record: MonitorStatus, seen: Seen, now: datetime) -> datetime | None:

@@ -183,6 +183,26 @@ def test_a_window_that_cannot_be_judged(reason: str) -> None:
     assert ready["message"] == f"why. docs: reasons/{reason}"
 
 
+@pytest.mark.parametrize("reason", FINAL)
+def test_a_window_that_cannot_be_judged_stands_until_the_next_was(reason: str) -> None:
+    failed = ending(monitor_result("Failed", reason=reason, message="why"), how="Failed", code=1).status
+    later = judge(monitor(status=failed))
+    assert (later.status, list(later.events)) == (failed, [])
+    newer = judge(monitor(status=failed), at=datetime(2026, 1, 5, 9, 1, tzinfo=UTC))
+    assert newer.status["attempt"]["start"] == "2026-01-05T08:00:00Z"
+    assert shown(newer)["Ready"] == ("False", reason) if reason != "ReconcileError" else ("True", "Watching")
+
+
+PASSED = ("NameTaken", "Unschedulable", "WaitingForModelDeployment")
+
+
+@pytest.mark.parametrize("reason", PASSED)
+def test_what_is_about_a_moment_passes_with_it(reason: str) -> None:
+    raw = judging(status={"conditions": [condition("Ready", "False", reason)]})
+    live = job(raw, raw["status"]["attempt"]["jobName"])
+    assert shown(judge(raw, live, pod(live, {"running": {}})))["Ready"] == ("True", "Watching")
+
+
 SILENT = {
     "killed for memory": ("OOMKilled", over("Failed"), "OutOfMemory"),
     "over its deadline": ("Error", over("Failed", reason="DeadlineExceeded"), "DeadlineExceeded"),
