@@ -39,6 +39,7 @@ verify: venv ## format, lint, types, import contracts, generated files, unit and
 	$(RUN)/mypy
 	$(RUN)/lint-imports
 	$(RUN)/python -m treadle.api.crds --check crds/
+	$(RUN)/python hack/docs.py --check
 	$(RUN)/pytest tests/unit tests/engine
 
 .PHONY: test
@@ -47,7 +48,7 @@ test: venv ## unit, engine, store, semantics and api tests, against a real kube-
 	$(RUN)/pytest tests/unit tests/engine tests/store tests/semantics tests/api
 
 .PHONY: e2e
-e2e: venv cluster images ## the whole loop and its faults on the test cluster
+e2e: venv cluster images images-check ## the whole loop and its faults on the test cluster
 	$(CLUSTER_ENV) TREADLE_IMAGE_TAG=$$(hack/cluster/images.sh --tag)
 	$(RUN)/pytest tests/e2e
 

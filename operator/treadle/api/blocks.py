@@ -3,7 +3,7 @@
 from enum import StrEnum
 from typing import Annotated, Self
 
-from pydantic import Field, StringConstraints
+from pydantic import BeforeValidator, Field, StringConstraints, WithJsonSchema
 
 from treadle.api.base import Digest, Json, Model, Name, Record, Time
 from treadle.api.rules import SECRET_NAME, cel
@@ -14,7 +14,14 @@ Text160 = Annotated[str, StringConstraints(max_length=160)]
 Text253 = Annotated[str, StringConstraints(max_length=253)]
 Text300 = Annotated[str, StringConstraints(max_length=300)]
 Text1024 = Annotated[str, StringConstraints(max_length=1024)]
-Quantity = Annotated[str, StringConstraints(max_length=32, pattern=r"^[0-9]+(\.[0-9]+)?(m|k|Ki|M|Mi|G|Gi|T|Ti)?$")]
+QUANTITY = r"^[0-9]+(\.[0-9]+)?(m|k|Ki|M|Mi|G|Gi|T|Ti)?$"
+# `cpu: 1` is a number in YAML, and taken as in any pod.
+Quantity = Annotated[
+    str,
+    StringConstraints(max_length=32, pattern=QUANTITY),
+    BeforeValidator(lambda given: str(given) if type(given) is int else given),
+    WithJsonSchema({"x-kubernetes-int-or-string": True, "maxLength": 32, "pattern": QUANTITY}),
+]
 
 
 class Ref(Model):

@@ -32,6 +32,7 @@ KEPT = [
     "maxItems",
     "maxProperties",
     "format",
+    "x-kubernetes-int-or-string",
     "x-kubernetes-validations",
     "x-kubernetes-list-type",
     "x-kubernetes-list-map-keys",
