@@ -25,8 +25,17 @@ $(CACHE)/uv-$(UV_VERSION)/bin/uv:
 	touch $@
 
 .PHONY: crds
-crds: venv ## generate crds/ from the models
+crds: venv ## generate crds/, and the chart's copy, from the models
 	$(RUN)/python -m treadle.api.crds crds/
+	$(RUN)/python -m treadle.api.crds charts/treadle/files/crds/
+
+.PHONY: kustomize
+kustomize: ## render manifests/kustomize/base from the chart
+	helm=$$(hack/cluster/build.sh helm)/helm
+	{
+	  echo "# Rendered by make kustomize from charts/treadle. Do not edit."
+	  $$helm template treadle charts/treadle --namespace treadle-system --set crds.enabled=false
+	} > manifests/kustomize/base/operator.yaml
 
 .PHONY: docs
 docs: venv ## generate docs/reference/ and the pages of the reasons
@@ -39,12 +48,13 @@ verify: venv ## format, lint, types, import contracts, generated files, unit and
 	$(RUN)/mypy
 	$(RUN)/lint-imports
 	$(RUN)/python -m treadle.api.crds --check crds/
+	$(RUN)/python -m treadle.api.crds --check charts/treadle/files/crds/
 	$(RUN)/python hack/docs.py --check
 	$(RUN)/pytest tests/unit tests/engine
 
 .PHONY: test
 test: venv ## unit, engine, store, semantics and api tests, against a real kube-apiserver, etcd and VersityGW
-	hack/cluster/build.sh etcd versitygw kube-apiserver kubectl
+	hack/cluster/build.sh etcd versitygw kube-apiserver kubectl helm
 	$(RUN)/pytest tests/unit tests/engine tests/store tests/semantics tests/api
 
 .PHONY: e2e

@@ -210,6 +210,8 @@ def type_of(node: Node) -> str:
         return f"map of {type_of(node['additionalProperties'])}"
     if "enum" in node:
         return ", ".join(f"`{value}`" for value in node["enum"])
+    if "x-kubernetes-int-or-string" in node:
+        return "quantity"
     return PATTERNS.get(node.get("pattern", ""), str(node.get("type", "object")))
 
 

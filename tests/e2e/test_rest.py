@@ -124,7 +124,8 @@ def test_the_operator_used_each_right_that_it_has(installed: Cluster) -> None:
     for kind in ("clusterroles", "roles"):
         listed = installed.read(f"apis/rbac.authorization.k8s.io/v1/{kind}") or {"items": []}
         for role in listed["items"]:
-            if (role["metadata"].get("labels") or {}).get("app.kubernetes.io/name") != "treadle":
+            marks = role["metadata"].get("labels") or {}
+            if (marks.get("app.kubernetes.io/name"), marks.get("app.kubernetes.io/component")) != ("treadle", "operator"):
                 continue
             for rule in role.get("rules") or []:
                 granted |= {
