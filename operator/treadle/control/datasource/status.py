@@ -17,9 +17,9 @@ from treadle.api.datasource import (
     VersionRow,
 )
 from treadle.api.names import short
-from treadle.api.reasons import Reason
+from treadle.api.reasons import WORLD, Reason
 from treadle.api.step import IngestResult
-from treadle.control.datasource.due import CONFIG_LOOK, due, next_scheduled, retry_time
+from treadle.control.datasource.due import ALSO_THE_WORLDS, CONFIG_LOOK, due, next_scheduled, retry_time
 from treadle.control.datasource.observe import Seen, under_way
 from treadle.control.engine.conditions import reconciling_and_stalled
 from treadle.control.engine.ports import Event, Outcome
@@ -30,6 +30,7 @@ from treadle.control.judged import carried, former, has_turned, paged, told, wri
 STAGES = ("Fetched", "SchemaValid", "PrivacyApplied", "QualityPassed")
 CONDITIONS = ("Ready", *STAGES, "Reconciling", "Stalled")
 HINDRANCES = frozenset({Reason.UNSCHEDULABLE, Reason.POD_QUOTA_EXCEEDED, Reason.IMAGE_PULL_FAILED})
+STANDING = (WORLD | ALSO_THE_WORLDS) - HINDRANCES
 QUIET = frozenset({Reason.FETCHING, Reason.SUSPENDED, Reason.NOT_JUDGED})
 VERSIONS_KEPT = 10
 CHECKS_KEPT = 10
@@ -197,11 +198,12 @@ def previous(current: DatasetVersion, failed: Condition | None, last: FetchAttem
 
 
 def tried_again(source: DataSource, last: FetchAttempt | None) -> Condition | None:
-    """Return the trouble that stands until a retry has ended, or None."""
-    held = former(source.status.conditions, "Ready")
-    if held is None or last is None or last.attempt == 0 or held.status != "False":
+    """Return the world's trouble with this fetch, which stands until its last pod has ended, or None."""
+    held, before = former(source.status.conditions, "Ready"), source.status.last_attempt
+    if held is None or last is None or held.status != "False" or held.reason not in STANDING:
         return None
-    return None if held.reason in QUIET | HINDRANCES else held
+    is_begun_now = before is None or before.job_name != last.job_name
+    return None if is_begun_now and last.attempt == 0 else held
 
 
 def has_settled(source: DataSource, record: DataSourceStatus) -> bool:

@@ -164,13 +164,17 @@ def ready(
         return failure
     if standing.is_hindered and standing.reason is not None:
         return no("Ready", standing.reason, paged(standing.reason, standing.message))
-    return trouble(record.attempt, former(monitor.status.conditions, "Ready")) or yes(
-        "Ready", R.WATCHING, f"windows of ModelDeployment {monitor.spec.target_ref.name!r} are judged"
-    )
+    is_new_spec = monitor.status.observed_generation not in (None, monitor.metadata.generation)
+    held = former(monitor.status.conditions, "Ready") if not is_new_spec else None
+    message = f"windows of ModelDeployment {monitor.spec.target_ref.name!r} are judged"
+    return trouble(record.attempt, held) or yes("Ready", R.WATCHING, message)
 
 
 def trouble(attempt: WindowAttempt | None, held: Condition | None) -> Condition | None:
-    """Return what hindered the last window: it stands until one was judged again."""
+    """Return what hindered the last window: it stands until one was judged again, or the spec changed.
+
+    held: Ready as it stands; None for a new spec.
+    """
     if attempt is None or (attempt.finished and attempt.reason is None):
         return None
     if attempt.reason is not None and (held is None or held.reason != attempt.reason):

@@ -35,6 +35,8 @@ GOOD = {
     "Registered": R.REGISTERED,
     "GatePassed": R.ALL_CHECKS_PASSED,
 }
+HINDRANCES = frozenset({R.UNSCHEDULABLE, R.POD_QUOTA_EXCEEDED, R.IMAGE_PULL_FAILED})
+"""What keeps a pod from running is gone once it runs."""
 QUIET = frozenset({R.RUNNING, R.NOT_JUDGED})
 NOT_FAILED = no("Failed", R.NOT_FAILED)
 
@@ -140,9 +142,9 @@ def under_way(run: TrainingJob, seen: Seen, standing: Standing, now: datetime) -
         message = paged(standing.reason, standing.message)
         return Judged(record, no("Complete", standing.reason, message), stages, is_world=True, again=POLL_SECONDS)
     trouble = former(run.status.conditions, "Complete")
-    has_moved = record.progress is not None and record.progress.percentage > 0
-    if trouble is not None and trouble.reason in WORLD and record.retries and not has_moved:
-        # What hindered the last attempt may hinder this one at once: no flapping until it is past its beginning.
+    has_moved = seen.progress is not None and seen.progress.percentage > 0
+    if trouble is not None and trouble.reason in WORLD - HINDRANCES and not has_moved:
+        # What hindered the last pod may hinder this one at once: no flapping until it is past its beginning.
         return Judged(record, trouble, stages, is_world=True, again=POLL_SECONDS)
     return Judged(record, running(record), stages, again=POLL_SECONDS)
 

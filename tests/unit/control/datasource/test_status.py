@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from builders import data_source, digest, ended_pod, ingest_result, job, over, pod, version
+from builders import condition, data_source, digest, ended_pod, ingest_result, job, over, pod, version
 from kstatus import kstatus
 from toys import SETTINGS
 from treadle.api.datasource import DataSource
@@ -172,6 +172,25 @@ def test_what_hinders_the_first_fetch_is_told_at_once(outcome: Outcome, reason: 
 def test_what_hinders_a_later_fetch_leaves_the_version_in_use(outcome: Outcome, reason: str) -> None:
     assert shown(outcome)["Ready"] == ("True", "VersionPublished")
     assert shown(outcome)["Reconciling"] == ("True", "Waiting")
+
+
+def test_a_second_pod_of_one_job_does_not_flap() -> None:
+    raw = running()
+    live = job(raw, NAME)
+    failed = ended_pod(live, ingest_result("Failed", reason="AccessDenied", failed="Fetched"), 1, "Error")
+    first = judge(raw, live, failed)
+    assert shown(first)["Ready"] == ("False", "AccessDenied")
+    second = pod(live, {"running": {}}, name="second")
+    second["metadata"]["creationTimestamp"] = "2026-01-05T08:00:30Z"
+    later = judge(data_source(status=first.status), live, failed, second)
+    assert shown(later)["Ready"] == ("False", "AccessDenied") and not later.events
+
+
+@pytest.mark.parametrize("reason", ["Unschedulable", "PodQuotaExceeded", "ImagePullFailed", "InvalidSpec"])
+def test_a_pod_that_runs_ends_what_kept_it_from_running(reason: str) -> None:
+    raw = running(status={"conditions": [condition("Ready", "False", reason)]})
+    live = job(raw, NAME)
+    assert shown(judge(raw, live, pod(live, {"running": {}})))["Ready"] == ("False", "Fetching")
 
 
 SUSPENDED = {

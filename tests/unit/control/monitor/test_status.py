@@ -190,7 +190,7 @@ def test_a_window_that_cannot_be_judged_stands_until_the_next_was(reason: str) -
     assert (later.status, list(later.events)) == (failed, [])
     newer = judge(monitor(status=failed), at=datetime(2026, 1, 5, 9, 1, tzinfo=UTC))
     assert newer.status["attempt"]["start"] == "2026-01-05T08:00:00Z"
-    assert shown(newer)["Ready"] == ("False", reason) if reason != "ReconcileError" else ("True", "Watching")
+    assert shown(newer)["Ready"] == (("False", reason) if reason != "ReconcileError" else ("True", "Watching"))
 
 
 PASSED = ("NameTaken", "Unschedulable", "WaitingForModelDeployment")
@@ -201,6 +201,12 @@ def test_what_is_about_a_moment_passes_with_it(reason: str) -> None:
     raw = judging(status={"conditions": [condition("Ready", "False", reason)]})
     live = job(raw, raw["status"]["attempt"]["jobName"])
     assert shown(judge(raw, live, pod(live, {"running": {}})))["Ready"] == ("True", "Watching")
+
+
+def test_a_new_spec_is_not_blamed_for_the_old_one() -> None:
+    raw = judging(monitor(metadata={"generation": 2}), status={
+        "conditions": [condition("Ready", "False", "InvalidSpec")], "observedGeneration": 1})  # fmt: skip
+    assert shown(judge(raw))["Ready"] == ("True", "Watching")
 
 
 SILENT = {
@@ -249,7 +255,6 @@ def refused(at: datetime = NOW, **metadata: Any) -> Outcome:
 RETRIES = {
     "not before thirty seconds": (refused(), 0, 20),
     "after thirty seconds": (refused(datetime(2026, 1, 5, 8, 10, 20, tzinfo=UTC)), 1, 10),
-    "at once after a new generation": (refused(generation=2), 1, 10),
 }
 
 
@@ -259,6 +264,12 @@ def test_what_the_world_hindered_is_tried_again(outcome: Outcome, number: int, a
     assert outcome.status["attempt"]["start"] == "2026-01-05T07:00:00Z"
     assert (shown(outcome)["Ready"], shown(outcome)["Stalled"][0]) == (("False", "AccessDenied"), "True")
     assert not outcome.events
+
+
+def test_a_new_spec_is_a_reason_to_retry_at_once() -> None:
+    outcome = refused(generation=2)
+    assert (outcome.status["attempt"]["attempt"], outcome.again) == (1, 10)
+    assert shown(outcome)["Ready"] == ("True", "Watching")
 
 
 def test_the_newest_window_replaces_one_that_cannot_be_judged() -> None:

@@ -281,6 +281,25 @@ def test_a_retry_does_not_flap(outcome: Outcome, reason: str, stalled: str) -> N
     assert not outcome.events
 
 
+def test_a_second_pod_of_one_job_does_not_flap_either() -> None:
+    raw = running()
+    live = job(raw, NAME)
+    failed = ended_pod(live, train_result("Failed", reason="AccessDenied", failed="DataResolved"), 1, "Error")
+    first = judge(raw, live, failed)
+    assert shown(first)["Complete"] == ("False", "AccessDenied")
+    second = pod(live, {"running": {}}, name="second")
+    second["metadata"]["creationTimestamp"] = "2026-01-05T08:00:30Z"
+    later = judge(training_job(status=first.status), live, failed, second)
+    assert shown(later)["Complete"] == ("False", "AccessDenied") and not later.events
+
+
+@pytest.mark.parametrize("reason", ["Unschedulable", "PodQuotaExceeded", "ImagePullFailed"])
+def test_a_pod_that_runs_ends_what_kept_it_from_running(reason: str) -> None:
+    raw = running({"conditions": [condition("Complete", "False", reason)]})
+    live = job(raw, NAME)
+    assert shown(judge(raw, live, pod(live, {"running": {}})))["Complete"] == ("False", "Running")
+
+
 RUNNING = running()
 LIVE = job(RUNNING, NAME, created="2026-01-05T08:00:00Z")
 NO_NODE = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "0/1 nodes: memory"}
