@@ -85,10 +85,13 @@ def conclude(gate: Gate, evidence: Evidence, checks: list[GateCheck]) -> tuple[V
         return Verdict.HOLD, reason_of(worst), sentence(worst, evidence)
     if evidence.champion is None:
         found = shown(evidence.metrics[evidence.metric, None])
-        text = (
-            f"{evidence.metric} {found.value} {bounds_of(found)} on {evidence.rows} holdout rows; {len(checks)} floors"
+        floors = f"{len(checks)} floors held, " if checks else ""
+        return (
+            Verdict.PROMOTE,
+            Reason.NO_CHAMPION,
+            f"{evidence.metric} {found.value} {bounds_of(found)} on {evidence.rows} holdout rows; {floors}"
+            "there was no champion to beat",
         )
-        return Verdict.PROMOTE, Reason.NO_CHAMPION, f"{text} held, and there was no champion to beat"
     better = next(check for check in checks if check.name == "better")
     return Verdict.PROMOTE, Reason.ALL_CHECKS_PASSED, sentence(better, evidence)
 

@@ -23,7 +23,7 @@ TRUSTED = frozenset({"numpy.dtype"})
 
 
 class Unopened(Exception):
-    """Bytes that no server would open as a model; the text says why."""
+    """Bytes that no server would open as a model, or that fail when asked; the text says why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,8 +35,11 @@ class Opened:
     """Feeds of n rows to probabilities, shape (n, k), or numbers, shape (n, 1)."""
 
     def answers(self, rows: pa.Table) -> Answers:
-        """Return the answers to rows that have the inputs as columns, in float64."""
-        parts = [self.run(feeds) for feeds in feeds_of(rows, self.schema)]
+        """Return the answers to rows that have the inputs as columns, in float64; raise Unopened where it fails."""
+        try:
+            parts = [self.run(feeds) for feeds in feeds_of(rows, self.schema)]
+        except Exception as error:  # whatever a model's graph makes its engine raise
+            raise Unopened(f"it fails on these rows: {' '.join(str(error).split())[:120]}") from error
         found = np.concatenate(parts).astype(np.float64)
         return answers(found, self.schema)
 

@@ -78,7 +78,8 @@ def package(
     """
     schema = schema_of(recipe, columns, classes, train)
     form, data, opened = written(pipeline, schema, recipe)
-    rows = spread(reference, REFERENCE_ROWS)
+    able = reference.filter(pa.array(askable(reference, schema)))
+    rows = spread(able if able.num_rows else train, REFERENCE_ROWS)
     expected = fitted_answers(pipeline, rows, schema)
     refuse_mismatch(expected, opened.answers(rows), form)
     path = MODEL_ONNX if form == "onnx" else MODEL_SKOPS
@@ -263,7 +264,7 @@ def refuse_mismatch(expected: Answers, found: Answers, form: Format) -> None:
 
 def golden(rows: pa.Table, expected: Answers, schema: ModelSchema) -> Golden:
     """Return rows with scikit-learn's answers, by which a server proves that it opened the same model."""
-    able = np.flatnonzero(askable(rows, schema) & np.isfinite(expected.score))
+    able = np.flatnonzero(np.isfinite(expected.score))
     decided = able[margin(expected, schema)[able] > DECIDED]
     chosen = evenly(decided if len(decided) else able, GOLDEN_ROWS)
     picked = rows.take(pa.array(chosen))
@@ -278,7 +279,7 @@ def golden(rows: pa.Table, expected: Answers, schema: ModelSchema) -> Golden:
 
 
 def askable(rows: pa.Table, schema: ModelSchema) -> np.ndarray:
-    """Return which rows a request could hold, shape (n,): numbers fit into float32."""
+    """Return which rows a request could hold, shape (n,): their numbers fit into float32."""
     able = np.ones(rows.num_rows, bool)
     for column in schema.inputs:
         if column.type is ColumnType.DOUBLE:

@@ -50,7 +50,9 @@ def _graph_column(values: pa.ChunkedArray, column: Input) -> pa.Array:
         numbers = np.asarray(pc.fill_null(values.cast(pa.float64(), safe=False), float("nan"))) / 1e6
     else:
         numbers = np.asarray(pc.fill_null(values.cast(pa.float64(), safe=False), float("nan")))
-    return pa.array(numbers.astype(np.float32))
+    # What is beyond float32 becomes infinite; a server refuses it, and so do estimators that cannot take it.
+    with np.errstate(over="ignore"):
+        return pa.array(numbers.astype(np.float32))
 
 
 def preparer(preparation: Preparation | None, inputs: Sequence[Input], estimator: EstimatorName) -> ColumnTransformer:
@@ -74,11 +76,14 @@ def preparer(preparation: Preparation | None, inputs: Sequence[Input], estimator
     steps = []
     for chain, positions in groupby(ordered, key=lambda position: chains[inputs[position].name]):
         members = [transforms[t] for t in chain]
-        made: Any = "passthrough"
-        if members:
-            made = Pipeline([(member.name, _step(member, estimator)) for member in members])
-        steps.append(("-".join(member.name for member in members) or "passthrough", made, list(positions)))
+        named = [(member.name, _step(member, estimator)) for member in members] or [("as-is", as_is())]
+        steps.append(("-".join(name for name, _ in named), Pipeline(named), list(positions)))
     return ColumnTransformer(steps)
+
+
+def as_is() -> StandardScaler:
+    """Return a transform that changes nothing; "passthrough" takes no Arrow table, and this one ONNX and skops know."""
+    return StandardScaler(with_mean=False, with_std=False)
 
 
 def automatic(inputs: Sequence[Input], estimator: EstimatorName) -> list[Transform]:

@@ -1,6 +1,7 @@
 """A judged model into the store: blobs, signature, manifest, version number, record, pointer, in this order."""
 
 from dataclasses import dataclass
+from functools import cache
 from importlib.metadata import distributions
 from pathlib import Path
 
@@ -150,7 +151,8 @@ def point(store: ObjectStore, step: TrainStep, result: TrainResult) -> None:
         advance_pointer(store, "models", step.spec.model_name, result.model.digest, number)
 
 
+@cache
 def environment() -> Environment:
-    """Return what the run was made with: installed packages, and Treadle's own version."""
+    """Return what runs of this process are made with: installed packages, and Treadle's own version."""
     installed = sorted({f"{found.name}=={found.version}" for found in distributions()})
     return Environment(packages_digest=f"sha256:{sha256(installed)}", source_revision=__version__)

@@ -1,9 +1,13 @@
 """A store on a folder, mounts, and the steps as the operator would start them."""
 
+import os
+
+# Strictly before scikit-learn is imported: on a busy machine two threads of a small fit mostly wait for each other.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 import csv
 import hashlib
 import io
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -64,6 +68,9 @@ class Lab:
 
     root: Path
     store: FolderStore
+    columns: tuple[dict[str, Any], ...] = tuple(COLUMNS)
+    stages: tuple[str, ...] = ()
+    """What the last training went through."""
 
     def secret(self, name: str, **values: str | None) -> None:
         """Write keys of a Secret as kubelet mounts them, `_` for a dot; None removes one."""
@@ -118,7 +125,10 @@ class Lab:
 
     def train(self, data: str, run: int = 1, champion: str | None = None, **changes: Any) -> TrainResult:
         """Run one training."""
-        return train(self.step(data, run, champion, **changes), self.store, Silent())
+        report = Silent()
+        result = train(self.step(data, run, champion, **changes), self.store, report)
+        self.stages = tuple(name for _, name in report.stages)
+        return result
 
     def file(self, model: str, path: str) -> bytes:
         """Return a file of a model."""
