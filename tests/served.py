@@ -140,7 +140,7 @@ def pod(
 
 def rolled_out(replicas: int = 1) -> Object:
     """Return the child Deployment with all its pods ready."""
-    found = {"observedGeneration": 1, "updatedReplicas": replicas, "readyReplicas": replicas}
+    found = {"observedGeneration": 1, "replicas": 1, "updatedReplicas": replicas, "readyReplicas": replicas}
     return {"kind": "Deployment", "metadata": {"name": "flights-late-server", "generation": 1}, "status": found}
 
 

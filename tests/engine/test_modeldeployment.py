@@ -13,7 +13,6 @@ from builders import data_source, digest, model_deployment, monitor, recipe, ver
 from crashes import WRITES, Death, Recorded
 from toys import Clock, ports
 from treadle.api.base import stamp
-from treadle.api.modeldeployment import ModelDeployment
 from treadle.api.names import ANNOTATION_PLAN, API_VERSION
 from treadle.api.plan import ReleasePlan
 from treadle.control.engine.conditions import find
@@ -29,25 +28,14 @@ from treadle.control.engine.ports import (
     TRAINING_JOB,
     Gvk,
     Key,
-    Kind,
     Object,
 )
 from treadle.control.engine.reconcile import reconcile
-from treadle.control.modeldeployment.desired import CHILDREN, desired
-from treadle.control.modeldeployment.observe import observe
-from treadle.control.modeldeployment.seen import Seen, read_plan
-from treadle.control.modeldeployment.status import CONDITIONS, status
+from treadle.control.kinds import KINDS
+from treadle.control.modeldeployment.seen import read_plan
 from treadle.local.api import MemoryApi, namespace
 
-KIND: Kind[ModelDeployment, Seen] = Kind(
-    gvk=MODEL_DEPLOYMENT,
-    conditions=CONDITIONS,
-    children=CHILDREN,
-    parse=ModelDeployment.read,
-    observe=observe,
-    desired=desired,
-    status=status,
-)
+KIND = next(kind for kind in KINDS if kind.name == "ModelDeployment")
 KEY = Key("ModelDeployment", "demo", "flights-late")
 STEPS = [{"setWeight": 20}, {"pause": {"duration": "10s"}}, {"setWeight": 50}, {"pause": {"duration": "10s"}}]
 ANALYSIS = {"metrics": [{"name": "ErrorRate", "maxIncrease": "0.15"}], "minSamplesPerArm": 50}
@@ -61,6 +49,7 @@ class Behaviour:
     refused: str = ""
     message: str = ""
     error_rate: float = 0.0
+    warned: bool = False
 
 
 @dataclass
@@ -74,6 +63,8 @@ class World:
     traffic: int = 0
     """Requests a turn and pod."""
     image_fails: bool = False
+    is_silent: bool = False
+    """Whether polls of pods fail."""
     followed: dict[str, ReleasePlan] = field(default_factory=dict)
     arms: dict[tuple[str, str], list[int]] = field(default_factory=dict)
     """Requests and errors by pod and digest."""
@@ -208,7 +199,7 @@ class World:
     async def progress(self, pod: Object) -> Object | None:
         uid = pod["metadata"]["uid"]
         plan = self.followed.get(uid)
-        if self.image_fails:
+        if self.image_fails or self.is_silent:
             return None
         if plan is None:
             return {"plan": 0}
@@ -217,7 +208,8 @@ class World:
             found = self.behaviour(model.digest)
             if found.refused:
                 return {"digest": model.digest, "state": "Refused", "reason": found.refused, "message": found.message}
-            return {"digest": model.digest, "state": "Serving" if serves else "Loaded", "golden": "20/20"}
+            warning = {"reason": "NotEnforced", "message": "no signature"} if found.warned else {}
+            return {"digest": model.digest, "state": "Serving" if serves else "Loaded", "golden": "20/20", **warning}
 
         arms = [
             {"digest": model, "requests": count, "errors": errors, "latency": [count] + [0] * 15}
@@ -716,6 +708,25 @@ async def test_a_canary_under_traffic_writes_its_counts_every_ten_seconds_at_mos
         await found.follow()
         await found.look(1)
     assert 2 <= len(called.writes()) <= 4
+
+
+QUIET: dict[str, Callable[[World], Any]] = {
+    "a champion that answers": lambda found: None,
+    "a champion without a signature, which policy Warn lets pass": lambda found: Behaviour(warned=True),
+    "a champion that the pods refuse since": lambda found: Behaviour("GoldenMismatch", "17/20 golden rows"),
+}
+
+
+@pytest.mark.parametrize("change", QUIET.values(), ids=QUIET.keys())
+async def test_a_failed_poll_changes_nothing(change: Callable[[World], Any]) -> None:
+    found = await served(replicas=2)
+    found.models["a"] = change(found) or Behaviour()
+    await found.turns(2)
+    found.is_silent = True
+    found.through = called = Recorded(found.api)
+    await found.look(5)
+    await found.look(3600)
+    assert called.writes() == []
 
 
 async def test_traffic_alone_writes_nothing() -> None:

@@ -20,7 +20,7 @@ from treadle.api.modeldeployment import (
 from treadle.api.names import ANNOTATION_PROMOTE, server_name, short
 from treadle.api.plan import HeldModel
 from treadle.api.reasons import WORLD, Reason
-from treadle.control.judged import paged
+from treadle.control.judged import former, paged
 from treadle.control.modeldeployment import retrain
 from treadle.control.modeldeployment.canary import HOLDS
 from treadle.control.modeldeployment.candidates import is_quarantined, stale
@@ -42,6 +42,7 @@ VERIFICATION = frozenset(
     }
 )
 """Why a pod refuses a model."""
+TOLD_BY_PODS = VERIFICATION | {Reason.NOT_ENFORCED}
 CANARY_FAULTS = frozenset({Reason.ERROR_RATE_HIGHER, Reason.LATENCY_HIGHER, Reason.CANDIDATE_CRASHED})
 WAITS = frozenset({Reason.WAITING_FOR_MODEL, Reason.LOADING, Reason.NO_READY_PODS})
 """Reasons of Ready=False that may pass by themselves; all others stall."""
@@ -68,7 +69,7 @@ def ready(md: ModelDeployment, record: ModelDeploymentStatus, seen: Seen, now: d
     return yes(READY, Reason.ANSWERING, told)
 
 
-def verified(record: ModelDeploymentStatus, seen: Seen) -> Condition:
+def verified(md: ModelDeployment, record: ModelDeploymentStatus, seen: Seen) -> Condition:
     """Say whether signature, digests and golden answers hold; what was refused last is told until the next trial."""
     last, champion = standing(record), record.champion
     if last is not None and last.action in GOING_BACK and last.reason in VERIFICATION:
@@ -77,6 +78,8 @@ def verified(record: ModelDeploymentStatus, seen: Seen) -> Condition:
     if champion is not None and (refused := refusal(seen, champion.digest)) is not None:
         reason = refused.reason or Reason.CANDIDATE_CRASHED
         return no(VERIFIED, reason, paged(reason, f"champion {champion.version}: {refused.message}"))
+    if last == standing(md.status) and (told := _last_word(md, seen, VERIFIED, TOLD_BY_PODS)) is not None:
+        return told
     held = [model for _, state in seen.followers for model in (state.champion, state.candidate) if model is not None]
     unproven = next((model for model in held if model.reason is Reason.NOT_ENFORCED and model.state in HOLDS), None)
     if unproven is not None:
@@ -233,6 +236,8 @@ def _unready(md: ModelDeployment, seen: Seen, served: Champion | Candidate, now:
     away = _away(seen, served.digest)
     if away is not None and away.reason in WORLD:
         return no(READY, away.reason, paged(away.reason, f"{version} cannot be loaded: {away.message}"))
+    if (told := _last_word(md, seen, READY, TOLD_BY_PODS | WORLD)) is not None and told.status == "False":
+        return told
     if md.spec.replicas == 0:
         return no(READY, Reason.NO_READY_PODS, "spec.replicas is 0, so that nothing answers; scale it up")
     if not pods and seen.deployment is not None and now > since + _patience(md):
@@ -245,6 +250,14 @@ def _unready(md: ModelDeployment, seen: Seen, served: Champion | Candidate, now:
         return no(READY, reason, paged(reason, text))
     cause = f": {away.message}" if away is not None and away.message else ""
     return no(READY, Reason.LOADING, f"pods load and verify {version}{cause}")
+
+
+def _last_word(md: ModelDeployment, seen: Seen, type_: str, reasons: frozenset[Reason]) -> Condition | None:
+    """Return the condition as it stands where only pods know better and none says: a failed poll changes nothing."""
+    if seen.followers or not seen.pods:
+        return None
+    told = former(md.status.conditions, type_)
+    return told if told is not None and told.reason in reasons else None
 
 
 def _away(seen: Seen, digest: str) -> HeldModel | None:

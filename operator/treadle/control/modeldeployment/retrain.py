@@ -202,7 +202,10 @@ def triggers(md: ModelDeployment) -> Triggers:
 
 
 def wants_first(md: ModelDeployment, seen: Seen, now: datetime) -> bool:
-    """Say whether a first model is missing and nobody else is about to bring one."""
+    """Say whether a first model is missing and nobody else is about to bring one.
+
+    A run made by hand goes first while it is under way or has passed, so that a template beside it costs no second run.
+    """
     if md.status.champion is not None or md.status.candidate is not None:
         return False
     if chosen(md, md.status, seen.runs, now) is not None:

@@ -13,6 +13,7 @@ from treadle.api.modeldeployment import (
     LoggerStatus,
     ModelDeployment,
     ModelDeploymentStatus,
+    PlanStatus,
     Predictor,
     Protocol,
     TrainingStatus,
@@ -56,7 +57,7 @@ def status(md: ModelDeployment, seen: Seen, now: datetime) -> Outcome:
     record = recorded(md, seen, now)
     judged = [
         conditions.ready(md, record, seen, now),
-        conditions.verified(record, seen),
+        conditions.verified(md, record, seen),
         conditions.available(md, record, seen),
         conditions.progressing(md, record, seen),
         conditions.canary_healthy(md, record),
@@ -83,14 +84,13 @@ def recorded(md: ModelDeployment, seen: Seen, now: datetime) -> ModelDeploymentS
     record = _with_new_runs(record, seen, now)
     record = trial.followed(md, record, seen, now)
     record = requests.retrains(md, record, seen, now)
-    former = record.plan and record.plan.model_copy(update={"pods_in_sync": 0})
     return record.model_copy(
         update={
             "endpoint": endpoint(md),
             "replicas": len(seen.pods),
             "ready_replicas": seen.ready_count,
             "selector": ",".join(f"{key}={value}" for key, value in sorted(selector(md).items())),
-            "plan": plan.status_of(seen.plan, len(seen.followers)) if seen.plan is not None else former,
+            "plan": plan_status(record, seen),
             "training": training(md, record, seen, now),
         }
     )
@@ -101,6 +101,19 @@ def endpoint(md: ModelDeployment) -> Endpoint:
     protocols = (md.spec.predictor or Predictor()).protocols or [Protocol.V2]
     url = f"http://{md.metadata.name}.{md.metadata.namespace}.svc"
     return Endpoint(url=url, protocols=[str(protocol) for protocol in protocols])
+
+
+def plan_status(record: ModelDeploymentStatus, seen: Seen) -> PlanStatus | None:
+    """Return what status says of the plan; a pod that did not answer is taken to follow it as before."""
+    former = record.plan
+    if seen.plan is None:
+        return former and former.model_copy(update={"pods_in_sync": 0})
+    found = plan.status_of(seen.plan, len(seen.followers))
+    silent = sum(pod.state is None for pod in seen.pods)
+    if former is None or former.revision != found.revision:
+        return found
+    missing = max(0, former.pods_in_sync - found.pods_in_sync)
+    return found.model_copy(update={"pods_in_sync": found.pods_in_sync + min(silent, missing)})
 
 
 def training(md: ModelDeployment, record: ModelDeploymentStatus, seen: Seen, now: datetime) -> TrainingStatus | None:
@@ -141,9 +154,10 @@ def is_rolled_out(deployment: Object | None, replicas: int) -> bool:
     if deployment is None:
         return False
     found = deployment.get("status") or {}
-    is_observed = found.get("observedGeneration", 0) >= deployment["metadata"].get("generation", 1)
-    counts = [found.get(name, 0) for name in ("updatedReplicas", "readyReplicas")]
-    return is_observed and all(count >= replicas for count in counts)
+    is_observed = int(found.get("observedGeneration", 0)) >= int(deployment["metadata"].get("generation", 1))
+    updated, ready = int(found.get("updatedReplicas", 0)), int(found.get("readyReplicas", 0))
+    # As kubectl rollout status judges: no pod of a former template is left.
+    return is_observed and min(updated, ready) >= replicas and int(found.get("replicas", 0)) <= updated
 
 
 def kstatus(
@@ -221,7 +235,8 @@ def _with_new_runs(record: ModelDeploymentStatus, seen: Seen, now: datetime) -> 
         cause = run.trigger or Trigger()
         message = f"TrainingJob {run.name} on version {short(version)} of its data"
         reason = cause.reason or str(cause.kind)
-        record = decided(record, Act.RETRAIN, version, now, reason=reason, message=message, actor=_actor(run))
+        subject = version if version.startswith("sha256:") else None
+        record = decided(record, Act.RETRAIN, subject, now, reason=reason, message=message, actor=_actor(run))
     return record
 
 

@@ -14,7 +14,7 @@ from treadle.api.plan import ReleasePlan
 from treadle.control.modeldeployment import plan, trial
 from treadle.control.modeldeployment.decisions import Act, decided, kept
 from treadle.control.modeldeployment.seen import Seen
-from treadle.control.modeldeployment.status import LIMIT_BYTES, fitted, recorded, status
+from treadle.control.modeldeployment.status import LIMIT_BYTES, fitted, is_rolled_out, recorded, status
 
 ANSWERS = pod(champion=held("a", "Serving"))
 
@@ -263,6 +263,23 @@ LOOKS: dict[str, tuple[float | None, float | None]] = {
 @pytest.mark.parametrize(("found", "expected"), LOOKS.values(), ids=LOOKS.keys())
 def test_the_next_look(found: float | None, expected: float | None) -> None:
     assert found == expected
+
+
+ROLLOUTS: dict[str, tuple[dict[str, int] | None, int, bool]] = {
+    "all are new and ready": ({"replicas": 2, "updatedReplicas": 2, "readyReplicas": 2}, 2, True),
+    "an old one is left": ({"replicas": 2, "updatedReplicas": 1, "readyReplicas": 1}, 1, False),
+    "a new one is not ready": ({"replicas": 2, "updatedReplicas": 2, "readyReplicas": 1}, 2, False),
+    "its controller has not seen it": ({"replicas": 1, "updatedReplicas": 1, "readyReplicas": 1, "is": 0}, 1, False),
+    "scaled to zero": ({}, 0, True),
+    "there is none": (None, 1, False),
+}
+
+
+@pytest.mark.parametrize(("counts", "replicas", "expected"), ROLLOUTS.values(), ids=ROLLOUTS.keys())
+def test_a_rollout_is_over(counts: dict[str, int] | None, replicas: int, expected: bool) -> None:
+    found = {"observedGeneration": 3 if counts is None else counts.pop("is", 3), **(counts or {})}
+    live = {"metadata": {"generation": 3}, "status": found} if counts is not None else None
+    assert is_rolled_out(live, replicas) == expected
 
 
 SCHEDULES: dict[str, tuple[str | None, list[Any], str]] = {
