@@ -9,6 +9,7 @@ from builders import condition, data_source, digest, ended_pod, ingest_result, j
 from kstatus import kstatus
 from toys import SETTINGS
 from treadle.api.datasource import DataSource
+from treadle.api.names import ANNOTATION_REQUESTED_AT
 from treadle.control.datasource.observe import Seen
 from treadle.control.datasource.status import CHECKS_KEPT, CONDITIONS, VERSIONS_KEPT, status
 from treadle.control.engine.errors import Invalid
@@ -277,6 +278,14 @@ def test_a_publication_that_fails_keeps_the_stages_and_its_trouble() -> None:
     again = judge(data_source(status=outcome.status))
     assert again.status["lastAttempt"]["attempt"] == 1
     assert shown(again)["Ready"] == ("False", "QuotaExceeded")
+
+
+def test_a_new_wish_after_a_failed_publication_begins_anew() -> None:
+    first = ending(ingest_result("Failed", reason="QuotaExceeded", message="no room"), how="Failed", code=1).status
+    annotations = {ANNOTATION_REQUESTED_AT: "2026-01-05T08:09:00Z"}
+    outcome = judge(data_source(status=first, metadata={"annotations": annotations}))
+    assert outcome.status["lastAttempt"]["attempt"] == 0
+    assert shown(outcome)["Ready"] == ("False", "Fetching")
 
 
 PROGRESS = {

@@ -334,6 +334,10 @@ def test_suspended_before_the_start_resolves_nothing() -> None:
     assert "runKey" not in HELD["before it is resolved"].status
 
 
+def test_a_verdict_is_taken_though_the_run_is_held() -> None:
+    assert shown(ending(train_result(), running(suspended=True)))["Complete"] == ("True", "PassedGate")
+
+
 def test_progress_is_recorded_with_its_time() -> None:
     live = job(RUNNING, NAME)
     progress = Progress(step="train", stage="fit", percentage=40, estimated_remaining_seconds=60)
