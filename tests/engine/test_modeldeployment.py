@@ -9,18 +9,31 @@ from typing import Any
 
 import pytest
 
-from builders import data_source, digest, model_deployment, monitor, recipe, version
-from crashes import WRITES, Death, Recorded
+from builders import (
+    data_source,
+    digest,
+    ended_pod,
+    model_deployment,
+    monitor,
+    monitor_result,
+    over,
+    recipe,
+    train_result,
+    version,
+)
+from crashes import WRITES, Death, Recorded, stamped, step_of
 from toys import Clock, ports
 from treadle.api.base import stamp
 from treadle.api.names import ANNOTATION_PLAN, API_VERSION
 from treadle.api.plan import ReleasePlan
-from treadle.control.engine.conditions import find
+from treadle.api.step import MonitorStep, StepResult, StepSpec, TrainStep
+from treadle.control.engine.conditions import find, is_true
 from treadle.control.engine.ports import (
     CONFIG_MAP,
     DATA_SOURCE,
     DEPLOYMENT,
     EVENT,
+    JOB,
     MODEL_DEPLOYMENT,
     MONITOR,
     POD,
@@ -37,6 +50,7 @@ from treadle.local.api import MemoryApi, namespace
 
 KIND = next(kind for kind in KINDS if kind.name == "ModelDeployment")
 KEY = Key("ModelDeployment", "demo", "flights-late")
+SERVERS = {"treadle.dev/role": "server"}
 STEPS = [{"setWeight": 20}, {"pause": {"duration": "10s"}}, {"setWeight": 50}, {"pause": {"duration": "10s"}}]
 ANALYSIS = {"metrics": [{"name": "ErrorRate", "maxIncrease": "0.15"}], "minSamplesPerArm": 50}
 CANARY = {"canary": {"steps": STEPS, "analysis": ANALYSIS}}
@@ -134,7 +148,7 @@ class World:
 
     async def run_deployment(self) -> None:
         live = await self.api.get(DEPLOYMENT, "demo", "flights-late-server")
-        pods = await self.api.list(POD, "demo")
+        pods = await self.api.list(POD, "demo", labels=SERVERS)
         wanted = live["spec"]["replicas"] if live is not None else 0
         for index in range(len(pods), wanted):
             assert live is not None
@@ -144,13 +158,13 @@ class World:
         for pod in pods[wanted:]:
             await self.api.delete(pod)
         if live is not None:
-            ready = sum(is_ready(pod) for pod in await self.api.list(POD, "demo"))
+            ready = sum(is_ready(pod) for pod in await self.api.list(POD, "demo", labels=SERVERS))
             found = {"observedGeneration": live["metadata"]["generation"], "updatedReplicas": wanted}
             self.api.put({**live, "status": {**found, "replicas": wanted, "readyReplicas": ready}})
 
     async def follow(self) -> None:
         config = await self.api.get(CONFIG_MAP, "demo", "flights-late-plan")
-        for pod in await self.api.list(POD, "demo"):
+        for pod in await self.api.list(POD, "demo", labels=SERVERS):
             uid = pod["metadata"]["uid"]
             if config is not None and not self.image_fails:
                 plan = read_plan(config) or self.followed[uid]
@@ -749,6 +763,57 @@ def hand_made(name: str = "flights-late-first") -> Object:
         "metadata": {"name": name, "namespace": "demo"},
         "spec": spec,
     }
+
+
+def judged(step: StepSpec, letters: Mapping[str, str], outcome: str) -> StepResult:
+    """Return the result of a step: a model that passed, by the letter of its data; or a window that looks so."""
+    if isinstance(step, MonitorStep):
+        return monitor_result(outcome, (step.window.start, step.window.end), letter=step.champion[7])
+    assert isinstance(step, TrainStep)
+    model = {"version": f"v-{letters[step.data[7]]}", "digest": digest(letters[step.data[7]])}
+    against = {"champion": step.champion} if step.champion else {}
+    return train_result(
+        gate={"verdict": "Promote", **against},
+        data={"digest": step.data, "short": step.data[7:19]},
+        model={**model, "storageUri": "s3://ml/m.json", "format": "onnx"},
+    )
+
+
+async def test_the_loop_closes_over_all_kinds() -> None:
+    """Drift becomes a Monitor's request, a run, a canary and a champion, with the real reconcilers of all of them."""
+    found, outcome = World(traffic=400), "Healthy"
+    actions = {"actions": [{"name": "relearn", "when": ["DriftDetected"], "do": "Retrain"}]}
+    window = {"schedule": "* * * * *", "window": {"size": "1m", "minSamples": 30}}
+    retrain = {"retrain": {"cooldown": "10s", "window": {"since": "All", "minLabelledRows": 0}}}
+    for raw in (data_source(current="d"), monitor(**window, **actions, **retrain), model_deployment(strategy=CANARY)):
+        await found.create(raw)
+
+    async def turn() -> None:
+        await found.run_deployment()
+        await found.follow()
+        found.clock.pass_(10)
+        for kind in [kind for kind in KINDS if kind.name != "DataSource"] * 3:
+            for raw in await found.api.list(kind.gvk, "demo"):
+                held = dataclasses.replace(ports(found.api, found.clock), pods=found)
+                await reconcile(kind, Key(kind.name, "demo", raw["metadata"]["name"]), held)
+        for job in await found.api.list(JOB, "demo"):
+            if not is_true(job, "Complete"):
+                found.api.put(ended_pod(job, judged(step_of(job), {"d": "a", "e": "b"}, outcome)))
+                found.api.put({**job, "status": over(at=stamped(found.clock))})
+
+    for _ in range(15):
+        await turn()
+    assert (await found.status())["champion"]["digest"] == digest("a")
+    outcome = "Suspected"
+    await found.publish("e")
+    for _ in range(25):
+        await turn()
+    now = await found.status()
+    assert (now["champion"]["digest"], now["lastKnownGood"]["digest"]) == (digest("b"), digest("a"))
+    by_monitor = [run for run in await found.runs() if run["spec"]["trigger"]["kind"] == "Monitor"]
+    assert [row["ref"] for row in now["requests"]] == [run["metadata"]["name"] for run in by_monitor]
+    watching = await found.api.get(MONITOR, "demo", "flights-late")
+    assert watching is not None and watching["status"]["retrain"]["lastVerdict"] == "Promote"
 
 
 async def first_model(found: World) -> None:
