@@ -70,7 +70,8 @@ def read_dataset(store: ObjectStore, recipe: Recipe, digest: str) -> Dataset:
     except Missing as error:
         raise Refused(
             Reason.DATA_GONE,
-            f"dataset {short(digest)}: {error.message.partition('. ')[0]}. Name another spec.dataRef.version",
+            f"version {short(digest)} is not whole: {error.message.partition('. ')[0]}. Name another version in "
+            "spec.dataRef.version",
             DATA_RESOLVED,
         ) from error
     labelled_holdout = labelled(holdout, columns.target)

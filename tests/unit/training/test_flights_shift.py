@@ -14,22 +14,20 @@ from treadle.store.pointer import read_pointer
 ROOT = Path(__file__).parents[3]
 # Every fourth flight, so that the whole test takes seconds; all of them give the same verdicts.
 EVERY = 4
-RECIPE: dict[str, Any] = {
-    "modelName": "flights-late",
-    "dataRef": {"name": "flights"},
-    "estimator": {"name": "HistGradientBoostingClassifier", "parameters": {"max_iter": "40"}},
-    "objective": {"metric": "average_precision"},
-    "evaluation": {
-        "metrics": ["roc_auc", "brier"],
-        "slices": [{"name": "laguardia", "expression": "origin = 'LGA'"}],
-        "bootstrap": {"samples": 200},
-    },
-    "gate": {
-        "margin": "0.002",
-        "minRows": 1000,
-        "floors": [{"metric": "roc_auc", "min": "0.58"}, {"metric": "roc_auc", "slice": "laguardia", "min": "0.52"}],
-    },
-}
+# Which of the two depends on how near the interval's upper bound is to the margin.
+REFUSED = ("Hold", "Reject")
+QUICKSTART = ROOT / "manifests" / "quickstart"
+
+
+def recipe() -> dict[str, Any]:
+    """Return the quickstart's recipe, with less of what only makes it finer."""
+    spec: dict[str, Any] = yaml.safe_load((QUICKSTART / "trainingjob.yaml").read_text())["spec"]
+    return {
+        **spec,
+        "estimator": {**spec["estimator"], "parameters": {"max_iter": "40"}},
+        "evaluation": {**spec["evaluation"], "bootstrap": {"samples": 200}},
+        "gate": {**spec["gate"], "margin": "0.002"},
+    }
 
 
 def flights_module() -> Any:
@@ -60,24 +58,25 @@ def chosen(months: dict[str, bytes], *names: str) -> dict[str, bytes]:
 
 def test_a_shift_makes_the_challenger_better_and_noise_does_not(lab: Any, months: dict[str, bytes]) -> None:
     lab.secret("treadle-privacy", hash_key="0123456789abcdef0123456789abcdef")
-    source = yaml.safe_load((ROOT / "manifests" / "quickstart" / "datasource.yaml").read_text())["spec"]
+    source = yaml.safe_load((QUICKSTART / "datasource.yaml").read_text())["spec"]
+    quickstart = recipe()
     winter = lab.ingest(chosen(months, "1", "2", "3"), source, "flights")
 
-    first: TrainResult = lab.train(winter, 1, None, **RECIPE)
+    first: TrainResult = lab.train(winter, 1, None, **quickstart)
     assert (first.outcome, first.reason, first.failed) == ("Promote", "NoChampion", None), first.message
     assert first.model is not None and first.gate is not None
     champion = first.model.digest
     assert (first.model.version, first.model.format, lab.verified(champion) != "") == ("v1", "onnx", True)
     names = [(metric.name, metric.slice) for metric in first.metrics]
-    assert names[:3] == [("average_precision", None), ("roc_auc", None), ("brier", None)]
+    assert names[:2] == [("average_precision", None), ("roc_auc", None)]
     assert 0.62 < float(first.metrics[1].value) < 0.72, "as honest as the figures in the design"
 
-    again: TrainResult = lab.train(winter, 2, champion, **RECIPE, seed=7)
-    assert (again.outcome, again.reason, again.failed) == ("Hold", "NotBetter", "GatePassed"), again.message
+    again: TrainResult = lab.train(winter, 2, champion, **{**quickstart, "seed": 7})
+    assert (again.outcome in REFUSED, again.reason, again.failed) == (True, "NotBetter", "GatePassed"), again.message
     assert "against champion v1" in again.message and "v1 stays" in again.message
 
     shifted = lab.ingest(chosen(months, "1", "2", "3", "4-utc", "5-utc"), source, "flights")
-    second: TrainResult = lab.train(shifted, 3, champion, **RECIPE)
+    second: TrainResult = lab.train(shifted, 3, champion, **quickstart)
     assert (second.outcome, second.reason) == ("Promote", "AllChecksPassed"), second.message
     assert second.gate is not None and second.gate.difference is not None and second.gate.difference.lower is not None
     assert float(second.gate.difference.lower) > 0.015
@@ -86,8 +85,8 @@ def test_a_shift_makes_the_challenger_better_and_noise_does_not(lab: Any, months
     # The same months, with nothing moved: learning from winter alone shows no gain over winter's champion.
     unmoved = lab.ingest(chosen(months, "1", "2", "3", "4", "5"), source, "flights")
     window = {"name": "flights", "window": {"until": "2013-04-01T00:00:00Z"}}
-    third: TrainResult = lab.train(unmoved, 4, champion, **{**RECIPE, "dataRef": window})
-    assert (third.outcome, third.reason) == ("Hold", "NotBetter"), third.message
+    third: TrainResult = lab.train(unmoved, 4, champion, **{**quickstart, "dataRef": window})
+    assert (third.outcome in REFUSED, third.reason) == (True, "NotBetter"), third.message
 
     pointer = read_pointer(lab.store, "models", "flights-late")
     assert pointer is not None and second.model is not None

@@ -311,7 +311,10 @@ def test_a_version_that_is_gone(lab: Any, rows: Rows) -> None:
     gone = "sha256:" + "ab" * 32
     result = lab.train(gone)
     assert (result.outcome, result.reason, result.failed) == ("Failed", "DataGone", "DataResolved")
-    assert result.message.startswith("dataset abababababab: ") and "spec.dataRef.version" in result.message
+    assert (
+        result.message.startswith("version abababababab is not whole: dataset abababab is not at")
+        and "spec.dataRef.version" in result.message
+    )
     data = lab.parcels(rows[:300])
     part = next(p for p in read_manifest(lab.store, "datasets", data)["parts"] if p["split"] == "train")
     lab.path(keys.blob(part["sha256"])).unlink()
