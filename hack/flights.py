@@ -115,14 +115,16 @@ def forwarded(service: str, port: int, namespace: str) -> Iterator[str]:
     """Forward a local port to a Service while the block runs; give its URL."""
     command = ["kubectl", "port-forward", "--namespace", namespace, f"svc/{service}", f":{port}"]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
     try:
-        line = process.stdout.readline() if process.stdout is not None else ""
+        line = process.stdout.readline()
         found = re.search(r"127\.0\.0\.1:(\d+)", line)
         if found is None:
             raise SystemExit(f"kubectl port-forward to svc/{service} in namespace {namespace} failed; see above")
         yield f"http://127.0.0.1:{found[1]}"
     finally:
         process.terminate()
+        process.stdout.close()
         process.wait()
 
 
