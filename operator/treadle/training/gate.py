@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from treadle.api.base import decimal
+from treadle.api.conditions import line
 from treadle.api.reasons import Reason
 from treadle.api.trainingjob import CheckResult, Floor, Gate, GateCheck, GateStatus, Interval, Requirement, Verdict
 from treadle.training.bootstrap import Estimate
@@ -69,7 +70,7 @@ def judge(gate: Gate, evidence: Evidence) -> Judgement:
     found = evidence.differences.get(None) if evidence.differences else None
     difference = None if found is None else shown(found)
     verdict, reason, message = conclude(gate, evidence, checks)
-    return Judgement(verdict, reason, message, tuple(checks), difference)
+    return Judgement(verdict, reason, line(message), tuple(checks), difference)
 
 
 def conclude(gate: Gate, evidence: Evidence, checks: list[GateCheck]) -> tuple[Verdict, Reason, str]:

@@ -22,9 +22,10 @@ from treadle.serving.onnxfile import problem
 from treadle.training.dataset import Columns
 from treadle.training.errors import Refused
 from treadle.training.fit import encode, fit, numbers
+from treadle.training.formats import rename, settled, skops_bytes
 from treadle.training.metrics import Answers
 from treadle.training.opened import open_model
-from treadle.training.package import Package, evenly, json_value, package, refuse_mismatch, rename, settled, skops_bytes
+from treadle.training.package import Package, evenly, json_value, package, refuse_mismatch
 from treadle.training.prepare import frame
 
 INPUTS = (
