@@ -125,7 +125,10 @@ def test_the_operator_used_each_right_that_it_has(installed: Cluster) -> None:
         listed = installed.read(f"apis/rbac.authorization.k8s.io/v1/{kind}") or {"items": []}
         for role in listed["items"]:
             marks = role["metadata"].get("labels") or {}
-            if (marks.get("app.kubernetes.io/name"), marks.get("app.kubernetes.io/component")) != ("treadle", "operator"):
+            if (marks.get("app.kubernetes.io/name"), marks.get("app.kubernetes.io/component")) != (
+                "treadle",
+                "operator",
+            ):
                 continue
             for rule in role.get("rules") or []:
                 granted |= {
