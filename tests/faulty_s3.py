@@ -23,6 +23,8 @@ class Faults:
     only: str = ""
     """The method that is answered so; empty: all."""
     times: int = 1_000_000
+    skips: int = 0
+    """How many requests are answered rightly before the first fault."""
     headers: dict[str, str] = field(default_factory=dict)
     body: str = ""
     ignores_create_once: bool = False
@@ -63,13 +65,18 @@ class Handler(BaseHTTPRequestHandler):
     def error(self, status: int, code: str, extra: str = "") -> None:
         self.answer(status, f"<Error><Code>{code}</Code><Message>m</Message>{extra}</Error>".encode())
 
-    def faulty(self) -> bool:
+    def faulty(self, stored: bytes | None = None) -> bool:
         faults = self.server.faults
         with faults.lock:
             faults.requests.append(self.command)
             if not faults.status or faults.only not in ("", self.command) or faults.times <= 0:
                 return False
+            if faults.skips > 0:
+                faults.skips -= 1
+                return False
             faults.times -= 1
+        if stored is not None:
+            self.store(stored)
         self.error(faults.status, faults.code, faults.body)
         return True
 
@@ -84,11 +91,10 @@ class Handler(BaseHTTPRequestHandler):
     def do_PUT(self) -> None:
         data = self.rfile.read(int(self.headers.get("Content-Length", 0)))
         faults = self.server.faults
-        if faults.stores_before_error:
-            self.store(data)
-        if self.faulty():
+        is_part = "uploadId" in self.query
+        if self.faulty(data if faults.stores_before_error and not is_part else None):
             return
-        if "uploadId" in self.query:
+        if is_part:
             faults.uploads[self.query["uploadId"][0]].append(data)
             self.answer(200, ETag='"part"')
             return
@@ -164,7 +170,10 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_DELETE(self) -> None:
         if not self.faulty():
-            self.server.faults.objects.pop(self.key, None)
+            if "uploadId" in self.query:
+                self.server.faults.uploads[self.query["uploadId"][0]].clear()
+            else:
+                self.server.faults.objects.pop(self.key, None)
             self.answer(204)
 
 

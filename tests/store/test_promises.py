@@ -15,7 +15,7 @@ from treadle.store.folder import FolderStore
 from treadle.store.s3 import Address, S3Store
 from versity import QUICK
 
-NEEDED = "Use another store, or accept degraded mode. docs: reasons/StoreUnsupported"
+NEEDED = "Use another store. docs: reasons/StoreUnsupported"
 BROKEN = {
     "ignores If-None-Match": (
         Faults(ignores_create_once=True),
@@ -67,6 +67,15 @@ def test_a_write_is_sent_again_whose_answer_was_lost(stored: bool) -> None:
     with serve(faults) as endpoint:
         result = store_at(endpoint).put_once("probe/a", b"mine")
         assert (result.data, faults.writes) == (b"mine", 1)
+
+
+@pytest.mark.parametrize("place", range(19))
+def test_a_lost_answer_condemns_no_store(place: int) -> None:
+    """Lose the answer to one write of each check in turn: the write is sent again, and meets itself."""
+    faults = Faults(500, "InternalError", only="PUT", times=1, skips=place, stores_before_error=True)
+    with serve(faults) as endpoint:
+        probe.require(probe.probe(store_at(endpoint)))
+    assert faults.times == 0
 
 
 def test_another_format_is_refused() -> None:

@@ -33,6 +33,7 @@ from treadle.cli.report import ProgressServer
 from treadle.store.errors import StoreError
 from treadle.store.open import open_store, secret_directory
 from treadle.store.port import ObjectStore
+from treadle.store.probe import ensure
 
 ENV_PROGRESS_PORT = "TREADLE_PROGRESS_PORT"
 EXIT_RETRY = 1
@@ -65,21 +66,23 @@ def run_step(name: str) -> int:
     if spec.step != name:
         print(f"{ENV_STEP} describes {spec.step}, not {name}; start treadle {spec.step}", file=sys.stderr)
         return EXIT_NO_RETRY
-    started = stamp(datetime.now(UTC))
+    began = datetime.now(UTC)
     with ProgressServer(name, int(os.environ.get(ENV_PROGRESS_PORT, PROGRESS_PORT))) as report:
-        result, code = attempt(spec, report, started)
+        result, code = attempt(spec, report, began)
     target = Path(os.environ.get(ENV_TERMINATION_LOG, DEFAULT_TERMINATION_LOG))
     target.write_bytes(write_result(result))
     print(f"{result.outcome} {result.reason}: {result.message}", file=sys.stderr)
     return code
 
 
-def attempt(spec: StepSpec, report: Report, started: str) -> tuple[StepResult, int]:
+def attempt(spec: StepSpec, report: Report, began: datetime) -> tuple[StepResult, int]:
     """Return the step's result and exit code; an error becomes a result of outcome Failed."""
+    started = stamp(began)
     try:
         store = open_store(
             secret_directory(spec.store.secret), spec.store.secret, spec.store.prefix, spec.owner.namespace
         )
+        ensure(store, began.date())
         result = load(spec.step)(spec, store, report)
     except StoreError as error:
         result = failure(spec, started, error.reason, error.message, UNREACHED[spec.step])
