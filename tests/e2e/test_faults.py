@@ -142,12 +142,12 @@ def nan_metrics(cluster: Cluster, where: str) -> None:
     )
     regression = {
         "BinaryClassification": "Regression",
-        "LogisticRegression": "LinearRegression",
+        "LogisticRegression": "DummyRegressor",
         "metric: roc_auc}\n": "metric: rmse}\n",
         '{metric: roc_auc, min: "0.6"}': '{metric: rmse, max: "2"}',
     }
     apply(changed(TRAINING, regression), where)
-    told(cluster, "TrainingJob", "first", where, "Failed", "True", "MetricsInvalid", "infinite")
+    told(cluster, "TrainingJob", "first", where, "Failed", "True", "MetricsInvalid", "rmse")
     give(where, rows())
     another_version(cluster, where)
     apply(changed(TRAINING, {**regression, "name: first": "name: second"}), where)
