@@ -53,7 +53,7 @@ class HttpSource(Model):
     url: Annotated[Uri, StringConstraints(pattern="^https?://")]
     """Where the file is, for example https://example.com/flights.csv."""
     secret_ref: SecretRef | None = None
-    """Secret whose keys are sent as request headers, for example Authorization."""
+    """Secret whose keys header.NAME are sent as request headers, for example header.Authorization; no other key is."""
     ca_ref: Ref | None = None
     """ConfigMap whose key ca.crt holds the authority of the server's certificate."""
 

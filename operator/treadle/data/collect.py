@@ -1,6 +1,7 @@
 """Files of a source, one after the other: from a bucket, a URL or a ConfigMap."""
 
 import http.client
+import re
 import ssl
 import urllib.error
 import urllib.request
@@ -18,6 +19,11 @@ from treadle.store.open import open_source, read_secret
 from treadle.store.port import Entry
 
 TIMEOUT_SECONDS = 60
+HEADER = "header."
+"""How the keys of a Secret begin that are sent: no other leaves the pod, whatever Secret a DataSource names."""
+# What urllib itself writes of a request: set again, a server would read another request than was meant.
+OWN_HEADERS = frozenset({"connection", "content-length", "host", "transfer-encoding"})
+HEADER_VALUE = re.compile(r"[\x20-\x7e\t]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,14 +150,43 @@ def from_http(source: HttpSource, mounts: Path, namespace: str) -> SourceFile:
 
 
 def headers_of(name: str, mounts: Path, namespace: str) -> dict[str, str]:
-    """Return the request headers that a Secret holds; raise StoreError (SecretNotFound) where there is none."""
+    """Return the request headers that a Secret holds: its keys header.NAME.
+
+    Raises StoreError: SecretNotFound where there is no such key, InvalidSpec for one that cannot be sent.
+    """
     values = read_secret(mounts / "secrets" / name)
     if not values:
         raise StoreError(
             Reason.SECRET_NOT_FOUND,
             f'no Secret "{name}" in namespace {namespace}. Create it, or correct spec.source.http.secretRef.name',
         )
-    return values
+    named = {key: value for key, value in values.items() if key.startswith(HEADER)}
+    if not named:
+        raise StoreError(
+            Reason.SECRET_NOT_FOUND,
+            f'Secret "{name}" in namespace {namespace} has no key {HEADER}NAME, and no other is sent. '
+            f"Name the key of each header so, for example {HEADER}Authorization",
+        )
+    return {key.removeprefix(HEADER): usable(key, value, name) for key, value in named.items()}
+
+
+def usable(key: str, value: str, secret_name: str) -> str:
+    """Return the value of a header; raise StoreError (InvalidSpec) for a name or value that cannot be sent."""
+    header = key.removeprefix(HEADER)
+    if not header or header.lower() in OWN_HEADERS:
+        what = f"names the header {header}, which the request sets itself" if header else "names no header"
+        raise StoreError(
+            Reason.INVALID_SPEC,
+            f'"{key}" in Secret {secret_name} {what}, expected for example {HEADER}Authorization. Rename or remove it',
+        )
+    if not HEADER_VALUE.fullmatch(value):
+        # The value is never part of the message: it is a secret.
+        raise StoreError(
+            Reason.INVALID_SPEC,
+            f'"{key}" in Secret {secret_name} is empty or holds a line break or a character beyond ASCII, which no '
+            "header can. Correct it",
+        )
+    return value
 
 
 def refused_by_server(status: int, server: str, source: HttpSource) -> Exception:

@@ -29,7 +29,10 @@ def mounts(tmp_path):
     (secret / "AWS_SECRET_ACCESS_KEY").write_text("reader-secret")
     headers = tmp_path / "secrets" / "treadle-web"
     headers.mkdir()
-    (headers / "Authorization").write_text("Bearer of-tests")
+    (headers / "header.Authorization").write_text("Bearer of-tests\n")
+    (headers / "header.X-Team").write_text("rides")
+    for key in ("AWS_SECRET_ACCESS_KEY", "hash.key", "Authorization", "Header.Cookie"):
+        (headers / key).write_text("stays-here")
     return tmp_path
 
 
@@ -103,13 +106,16 @@ def test_a_source_that_moves_is_noticed(bucket, mounts, key, data):
     assert caught.value.reason is R.SOURCE_CHANGED
 
 
+UNASKED = {"Host", "Connection", "Accept-Encoding", "Accept", "User-Agent"}
+
+
 @contextmanager
 def web(status: int, body: bytes):
     seen = []
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self):
-            seen.append(self.headers.get("Authorization"))
+            seen.append({name: value for name, value in self.headers.items() if name not in UNASKED})
             self.send_response(status)
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
@@ -133,11 +139,66 @@ def http(url: str, **fields: object) -> Source:
     return Source.parse({"http": {"url": url, **fields}})
 
 
-def test_a_file_behind_a_url_is_asked_for_with_the_secrets_headers(mounts):
+def test_of_a_secret_its_headers_alone_are_sent(mounts):
     with web(200, b"a\n1\n") as (url, seen):
         files = list(collect(http(url, secretRef={"name": "treadle-web"}), mounts, "demo"))
     assert [(file.name, file.data) for file in files] == [("rides.csv", b"a\n1\n")]
-    assert seen == ["Bearer of-tests"]
+    assert seen == [{"Authorization": "Bearer of-tests", "X-Team": "rides"}]
+
+
+STORE_KEYS = {"bucket": "ml", "AWS_ACCESS_KEY_ID": "AK", "AWS_SECRET_ACCESS_KEY": "stays-here"}
+OF_ITSELF = "which the request sets itself, expected for example header.Authorization. Rename or remove it"
+UNSENT = {
+    "no Secret": (
+        {},
+        R.SECRET_NOT_FOUND,
+        'no Secret "treadle-x" in namespace demo. Create it, or correct spec.source.http.secretRef.name',
+    ),
+    "the store's own Secret": (
+        STORE_KEYS,
+        R.SECRET_NOT_FOUND,
+        'Secret "treadle-x" in namespace demo has no key header.NAME, and no other is sent. Name the key of each header'
+        " so, for example header.Authorization",
+    ),
+    "a header without a name": (
+        {"header.": "stays-here"},
+        R.INVALID_SPEC,
+        '"header." in Secret treadle-x names no header, expected for example header.Authorization. Rename or remove it',
+    ),
+    "another host's name": (
+        {"header.HOST": "stays-here"},
+        R.INVALID_SPEC,
+        f'"header.HOST" in Secret treadle-x names the header HOST, {OF_ITSELF}',
+    ),
+    "a length of a body": (
+        {"header.Content-Length": "7"},
+        R.INVALID_SPEC,
+        f'"header.Content-Length" in Secret treadle-x names the header Content-Length, {OF_ITSELF}',
+    ),
+    "two lines": (
+        {"header.X": "stays-here\r\nX-Other: 1"},
+        R.INVALID_SPEC,
+        '"header.X" in Secret treadle-x is empty or holds a line break or a character beyond ASCII, which no header'
+        " can. Correct it",
+    ),
+    "nothing in it": (
+        {"header.X": " "},
+        R.INVALID_SPEC,
+        '"header.X" in Secret treadle-x is empty or holds a line break or a character beyond ASCII, which no header'
+        " can. Correct it",
+    ),
+}
+
+
+@pytest.mark.parametrize(("values", "reason", "text"), UNSENT.values(), ids=UNSENT.keys())
+def test_a_secret_that_is_not_sent(mounts, values, reason, text):
+    (mounts / "secrets" / "treadle-x").mkdir()
+    for key, value in values.items():
+        (mounts / "secrets" / "treadle-x" / key).write_text(value)
+    with web(200, b"a\n1\n") as (url, seen), pytest.raises(StoreError) as caught:
+        list(collect(http(url, secretRef={"name": "treadle-x"}), mounts, "demo"))
+    assert (caught.value.reason, caught.value.message) == (reason, f"{text}. docs: reasons/{reason.value}")
+    assert seen == []
 
 
 STATUSES = {
