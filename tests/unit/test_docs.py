@@ -1,8 +1,10 @@
 """The documentation against the code: reasons, conditions, links, commands, and what is generated."""
 
+import ast
 import importlib.util
 import re
 import shlex
+from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -25,6 +27,13 @@ PAGES = sorted([*DOCS.rglob("*.md"), ROOT / "README.md", ROOT / "CONTRIBUTING.md
 QUIET = ("What it means", "See it", "What to do")
 TROUBLE = ("What it means", "See it", "Likely causes", "What to do", "Meanwhile", "Recovery")
 HAND_WRITTEN_LINES = (8, 45)
+
+# Words of example messages that are names and values of the example, or of a library; all others are the code's.
+VALUES = frozenset(
+    {"KeyError", "Tree", "available", "greater", "nodes", "number", "sklearn", "than", "tree"}
+    | {"carrier", "delay", "demo", "dest", "distance", "enough", "first", "flights", "laguardia", "late", "nycflights"}
+    | {"Example", "exampel", "plausible", "registry", "sales", "west", "year"}
+)
 
 SHORT = {definition.short_name: definition for definition in DEFINITIONS}
 
@@ -97,6 +106,39 @@ def test_an_example_message_is_one_line_of_at_most_300_characters() -> None:
         assert Reason(reason)
         assert len(message) <= 300 and "\n" not in message, reason
         assert all((REASONS / f"{named}.md").exists() for named in re.findall(r"docs: reasons/(\w+)", message))
+
+
+def literals() -> Iterator[str]:
+    """Yield every text of the code, docstrings aside; of one with values in it, the parts between them."""
+    for path in (ROOT / "operator").rglob("*.py"):
+        tree = ast.parse(path.read_text())
+        comments = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in comments:
+                yield node.value.strip()
+
+
+def foreign(message: str, texts: set[str]) -> list[str]:
+    """Return the words of a message that stand in no text of the code, each text taken whole."""
+    told = re.sub(r"\.? docs: reasons/\w+$", "", message)
+    known: set[int] = set()
+    for text in texts:
+        at = told.find(text)
+        while at >= 0:
+            end = at + len(text)
+            # Not within a word.
+            if not (told[:at][-1:].isalpha() and text[0].isalpha()) and not (
+                text[-1].isalpha() and told[end : end + 1].isalpha()
+            ):
+                known.update(range(at, end))
+            at = told.find(text, at + 1)
+    return [found[0] for found in re.finditer(r"[A-Za-z]{4,}", told) if not known.issuperset(range(*found.span()))]
+
+
+def test_an_example_message_is_in_the_words_of_the_code() -> None:
+    texts = {text for text in literals() if len(text) > 3}
+    strange = {reason: foreign(message, texts) for reason, message in TABLE["messages"].items()}
+    assert {reason: words for reason, words in strange.items() if set(words) - VALUES} == {}
 
 
 def test_nothing_generated_is_stale() -> None:
