@@ -11,7 +11,7 @@ tag=${1:-$("$here/images.sh" --tag)}
 table='
 operator | treadle.control.main,treadle.control.kinds | scikit-learn,pyarrow,duckdb,boto3,onnxruntime,cryptography
 worker | treadle.cli.step,treadle.cli.main,treadle.data.step,treadle.training.step,treadle.monitoring.step | kopf,kubernetes,uvicorn,orjson
-server | treadle.serving.main,treadle.serving.app,treadle.serving.log | kopf,kubernetes,duckdb,scikit-learn
+server | treadle.serving.main,treadle.serving.app,treadle.serving.log,skops.io | kopf,kubernetes,duckdb,skl2onnx
 '
 check='
 import importlib, importlib.metadata as metadata, sys
