@@ -62,11 +62,11 @@ ANSWERS = {
     ),
     "QuotaExceeded": (
         Faults(403, "QuotaExceeded", only="PUT"),
-        "the store refused 3 MiB: quota. Free space, raise it, or lower spec.retention",
+        "the store refused 3 MiB: quota. Free space, or raise the quota",
     ),
     "QuotaExceeded by status": (
         Faults(507, "XMinioStorageFull", only="PUT"),
-        "the store refused 3 MiB: quota. Free space, raise it, or lower spec.retention",
+        "the store refused 3 MiB: quota. Free space, or raise the quota",
     ),
     "ClockSkewed": (
         Faults(403, "RequestTimeTooSkewed", headers={"Date": "Mon, 01 Jul 2013 12:00:00 GMT"}),
@@ -223,7 +223,7 @@ def test_bytes_changed_behind_a_real_store(versity: Gateway) -> None:
     (file,) = (versity.directory / "sales/treadle/v1/tampered").rglob(digest.removeprefix("sha256:"))
     file.write_bytes(b"hellO")
     found = hashlib.sha256(b"hellO").hexdigest()[:8]
-    text = f"blob 2cf24dba has digest {found}. Restore an object version, or: treadle store copy"
+    text = f"blob 2cf24dba has digest {found}. Restore an object version, or delete it and publish it again"
     assert message(lambda: blobs.get_bytes(store, digest)) == text
 
 
@@ -305,7 +305,7 @@ def test_a_source_names_its_own_fields(tmp_path: Path, versity: Gateway) -> None
 
 
 SYSTEM = {
-    "no space": (errno.ENOSPC, "the store refused a write: quota. Free space, raise it, or lower spec.retention"),
+    "no space": (errno.ENOSPC, "the store refused a write: quota. Free space, or raise the quota"),
     "no right": (
         errno.EACCES,
         "Permission denied on sales/treadle/v1/0b6e for this process's user. Grant it the directory",

@@ -150,7 +150,7 @@ def test_a_tampered_blob_is_found_before_it_is_seen(store: ObjectStore, tmp_path
     store.swap(keys.blob(digest), torn, store.head(keys.blob(digest)).etag)
     found = hashlib.sha256(torn).hexdigest()[:8]
     text = (
-        f"blob 2cf24dba has digest {found}. Restore an object version, or: treadle store copy."
+        f"blob 2cf24dba has digest {found}. Restore an object version, or delete it and publish it again."
         " docs: reasons/ChecksumMismatch"
     )
     for read in (

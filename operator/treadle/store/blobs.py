@@ -69,5 +69,5 @@ def _checked(store: ObjectStore, digest: str) -> Iterator[bytes]:
 def missing(what: str, store: ObjectStore) -> Missing:
     """Return the error of an object that is promised and not there."""
     return Missing(
-        Reason.ARTIFACT_MISSING, f"{what} is not at {store.place}. Restore an object version, or: treadle store copy"
+        Reason.ARTIFACT_MISSING, f"{what} is not at {store.place}. Restore it from a backup, or publish it again"
     )

@@ -11,6 +11,8 @@ from datetime import datetime
 from treadle.api.conditions import MESSAGE_LIMIT, line
 from treadle.api.reasons import Reason
 
+RESTORE = "Restore an object version, or delete it"
+"""What mends bytes that are not what they should be: nothing of ours writes over them."""
 ALLOWED_SKEW_SECONDS = 900  # S3: RequestTimeTooSkewed beyond 15 minutes
 
 
@@ -247,16 +249,14 @@ def no_bucket(bucket: str, server: str, field_: str) -> StoreError:
 def full(size_bytes: int | None) -> StoreError:
     """Return the error of a store without room."""
     what = "a write" if size_bytes is None else amount(size_bytes)
-    return StoreError(
-        Reason.QUOTA_EXCEEDED, f"the store refused {what}: quota. Free space, raise it, or lower spec.retention"
-    )
+    return StoreError(Reason.QUOTA_EXCEEDED, f"the store refused {what}: quota. Free space, or raise the quota")
 
 
 def wrong_digest(what: str, expected: str, found: str) -> StoreError:
     """Return the error of bytes that are not those their digest names; `what` is blob, dataset or model."""
     return StoreError(
         Reason.CHECKSUM_MISMATCH,
-        f"{what} {brief(expected)} has digest {brief(found)}. Restore an object version, or: treadle store copy",
+        f"{what} {brief(expected)} has digest {brief(found)}. {RESTORE} and publish it again",
     )
 
 

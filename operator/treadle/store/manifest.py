@@ -12,7 +12,7 @@ from treadle.api.names import canonical
 from treadle.api.reasons import Reason
 from treadle.store import keys
 from treadle.store.blobs import missing
-from treadle.store.errors import StoreError, brief, wrong_digest
+from treadle.store.errors import RESTORE, StoreError, brief, wrong_digest
 from treadle.store.keys import Kind, Step
 from treadle.store.port import ObjectStore
 
@@ -127,9 +127,7 @@ def _parse(data: bytes, key: str) -> Json:
     except ValueError:
         document = None
     if not isinstance(document, dict):
-        raise StoreError(
-            Reason.CHECKSUM_MISMATCH, f"{key} is no JSON object. Restore an object version, or: treadle store copy"
-        )
+        raise StoreError(Reason.CHECKSUM_MISMATCH, f"{key} is no JSON object. {RESTORE}")
     return document
 
 

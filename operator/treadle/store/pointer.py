@@ -10,7 +10,7 @@ from treadle.api.base import Digest, Record
 from treadle.api.names import canonical
 from treadle.api.reasons import Reason
 from treadle.store import keys
-from treadle.store.errors import StoreError
+from treadle.store.errors import RESTORE, StoreError
 from treadle.store.port import ObjectStore
 
 TRIES = 10
@@ -81,6 +81,4 @@ def _read(store: ObjectStore, key: str) -> tuple[Pointer | None, str | None]:
     try:
         return Pointer.parse(json.loads(found.data)), found.etag
     except (ValueError, ValidationError) as error:
-        raise StoreError(
-            Reason.CHECKSUM_MISMATCH, f"{key} is no pointer. Restore an object version, or: treadle store copy"
-        ) from error
+        raise StoreError(Reason.CHECKSUM_MISMATCH, f"{key} is no pointer. {RESTORE}") from error
