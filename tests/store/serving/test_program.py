@@ -7,10 +7,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from serving_pod import SPEC, Pod, inference, planned, publish
 from treadle.api.reasons import Reason
 from treadle.serving.main import EXIT_MISCONFIGURED
-from treadle.serving.vet import Trial, vet
+from treadle.serving.vet import Trial, environment, vet
 
 RUN = [sys.executable, "-m", "treadle.serving.main"]
 
@@ -52,6 +54,20 @@ def test_refuses_to_start_without_its_spec() -> None:
     program = subprocess.run(RUN, env=environment, capture_output=True, timeout=20, check=False)
     assert program.returncode == EXIT_MISCONFIGURED
     assert b"TREADLE_SERVE is not set" in program.stderr
+
+
+ENVIRONMENTS = {
+    "of a pod": ({"HOME": "/tmp", "AWS_SECRET_ACCESS_KEY": "k"}, {}),
+    "with libraries of its own": ({"PYTHONPATH": "/a", "OMP_NUM_THREADS": "8"}, {"PYTHONPATH": "/a"}),
+}
+
+
+@pytest.mark.parametrize(("own", "kept"), ENVIRONMENTS.values(), ids=ENVIRONMENTS.keys())
+def test_a_child_has_one_thread_and_no_key(own: dict[str, str], kept: dict[str, str]) -> None:
+    assert environment(own) == {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", **kept}
+    code = "import numpy, scipy.linalg; print(len(list(__import__('pathlib').Path('/proc/self/task').iterdir())))"
+    child = subprocess.run([sys.executable, "-c", code], env=environment({}), capture_output=True, check=True)
+    assert child.stdout == b"1\n"
 
 
 async def test_a_child_that_gives_no_answer_is_a_crash_of_the_candidate(tmp_path: Path) -> None:
