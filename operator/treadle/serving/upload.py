@@ -12,6 +12,7 @@ from treadle.api.base import Json, stamp
 from treadle.api.datasource import ColumnType
 from treadle.api.names import canonical
 from treadle.api.plan import ServerSpec
+from treadle.api.reasons import Reason
 from treadle.serving.log import Part, Rows
 
 if TYPE_CHECKING:
@@ -31,39 +32,55 @@ class PartUploader:
     secret_directory: Path
     pod_uid: str
     _number: int = 0
-    _store: "ObjectStore | None" = None
+    _opened: "tuple[dict[str, str], ObjectStore] | None" = None
+    """The Secret's values, and the store that they opened."""
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def __call__(self, part: Part, dropped: int) -> None:
         """Store a part; raise StoreError for a store that does not take it."""
         # Imported here: pyarrow and boto3 are the larger part of a server's memory, and a pod that logs nothing
         # never needs them.
-        from treadle.store import blobs, keys
-        from treadle.store.open import open_store
-        from treadle.store.tables import encode
+        from treadle.store.errors import StoreError
 
         with self._lock:
-            if self._store is None:
-                address = self.spec.store
-                self._store = open_store(
-                    self.secret_directory, address.secret, address.prefix, self.spec.owner.namespace
-                )
-            store = self._store
-            files: list[Json] = []
-            for _, data in encode(table(part)):
-                digest = blobs.put_bytes(store, data)
-                files.append({"path": ROWS_FILE, "bytes": len(data), "sha256": digest.removeprefix("sha256:")})
-            name, day, hour = self.spec.owner.name, part.hour.strftime("%Y-%m-%d"), part.hour.hour
-            while True:
-                key = keys.requests(name, day, hour, self.pod_uid, self._number)
-                document = self._manifest(part, dropped, files)
-                stored = store.put_once(key, document)
-                self._number += 1
-                if stored.data == document:
-                    return
-                # A container that was started again has its pod's uid: it counts on behind its predecessor.
-                beside = store.list(f"{keys.requests_hour(name, day, hour)}{self.pod_uid}-")
-                self._number = max([self._number, *(number_of(entry.key) + 1 for entry in beside)])
+            try:
+                self._put(self._store(), part, dropped)
+            except StoreError as error:
+                # The pod's identity may be one that boto3 did not find when it looked.
+                if error.reason is Reason.CREDENTIALS_REJECTED:
+                    self._opened = None
+                raise
+
+    def _store(self) -> "ObjectStore":
+        """Return the store, opened again where the mounted Secret is another than it was."""
+        from treadle.store.open import open_store, read_secret
+
+        values, address = read_secret(self.secret_directory), self.spec.store
+        if self._opened is None or self._opened[0] != values:
+            self._opened = None
+            store = open_store(self.secret_directory, address.secret, address.prefix, self.spec.owner.namespace)
+            self._opened = values, store
+        return self._opened[1]
+
+    def _put(self, store: "ObjectStore", part: Part, dropped: int) -> None:
+        from treadle.store import blobs, keys
+        from treadle.store.tables import encode
+
+        files: list[Json] = []
+        for _, data in encode(table(part)):
+            digest = blobs.put_bytes(store, data)
+            files.append({"path": ROWS_FILE, "bytes": len(data), "sha256": digest.removeprefix("sha256:")})
+        name, day, hour = self.spec.owner.name, part.hour.strftime("%Y-%m-%d"), part.hour.hour
+        while True:
+            key = keys.requests(name, day, hour, self.pod_uid, self._number)
+            document = self._manifest(part, dropped, files)
+            stored = store.put_once(key, document)
+            self._number += 1
+            if stored.data == document:
+                return
+            # A container that was started again has its pod's uid: it counts on behind its predecessor.
+            beside = store.list(f"{keys.requests_hour(name, day, hour)}{self.pod_uid}-")
+            self._number = max([self._number, *(number_of(entry.key) + 1 for entry in beside)])
 
     def _manifest(self, part: Part, dropped: int, files: list[Json]) -> bytes:
         times = [rows.time for rows in part.requests]
