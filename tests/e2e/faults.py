@@ -2,22 +2,17 @@
 
 import base64
 import json
-from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable
 
 import boto3
-import pytest
 from botocore.config import Config
 from traffic import flights
-from world import DEPLOYMENT, SOURCE, TRAINING, changed, give, lend, namespace, rows
+from world import DEPLOYMENT, SOURCE, TRAINING, changed, give, lend, rows
 
 from cluster import Cluster, apply, eventually, kubectl
 
 SOON, LATER = 180, 300
 """Seconds until a fault is told, and until its correction is taken up: a world's fault is tried every few minutes."""
-SIDE_BY_SIDE = 6
-
-pytestmark = pytest.mark.timeout(900)
 
 
 def told(cluster: Cluster, kind: str, name: str, where: str, type_: str, status: str, reason: str, *words: str) -> None:
@@ -232,23 +227,3 @@ FAULTS: dict[str, Callable[[Cluster, str], None]] = {
     "killed-for-memory": killed_for_memory,
     "tampered-model": tampered_model,
 }
-
-
-@pytest.fixture(scope="module")
-def ends(installed: Cluster) -> Iterator[dict[str, Future[str]]]:
-    """Let all faults happen side by side, each in a namespace of its own; a future's result is its story."""
-
-    def happen(name: str) -> str:
-        where = namespace(installed, name)
-        FAULTS[name](installed, where)
-        return installed.story(where)
-
-    with ThreadPoolExecutor(SIDE_BY_SIDE) as pool:
-        yield {name: pool.submit(happen, name) for name in FAULTS}
-
-
-@pytest.mark.parametrize("name", FAULTS)
-def test_fault_is_told_and_mended(name: str, ends: dict[str, Future[str]], capsys: pytest.CaptureFixture[str]) -> None:
-    story = ends[name].result()
-    with capsys.disabled():
-        print(f"\n{story}", flush=True)
