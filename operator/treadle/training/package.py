@@ -31,9 +31,9 @@ from treadle.store.tables import encode, normal
 from treadle.training.bootstrap import Floats
 from treadle.training.dataset import Columns
 from treadle.training.errors import TRAINED, Refused
-from treadle.training.formats import written
+from treadle.training.formats import skops_bytes, written
 from treadle.training.metrics import Answers, Ints
-from treadle.training.opened import Format, Opened, answers
+from treadle.training.opened import Format, Opened, Unopened, answers, open_model
 from treadle.training.prepare import frame, is_text
 
 GOLDEN_ROWS = 20
@@ -70,7 +70,8 @@ def package(
     able = reference.filter(pa.array(askable(reference, schema)))
     rows = spread(able if able.num_rows else train, REFERENCE_ROWS)
     expected = fitted_answers(pipeline, rows, schema)
-    refuse_mismatch(expected, opened.answers(rows), form)
+    if (apart := mismatch(expected, opened.answers(rows), form)) is not None:
+        raise Refused(Reason.CONVERSION_MISMATCH, f"{apart}; {remedy(pipeline, form, schema)}", TRAINED)
     path = MODEL_ONNX if form == "onnx" else MODEL_SKOPS
     files = {
         path: data,
@@ -115,22 +116,31 @@ def fitted_answers(pipeline: Pipeline, rows: pa.Table, schema: ModelSchema) -> A
     return answers(np.asarray(found, np.float64), schema)
 
 
-def refuse_mismatch(expected: Answers, found: Answers, form: Format) -> None:
-    """Raise Refused (ConversionMismatch) unless two models' answers to the same rows are equal within TOLERANCE."""
+def mismatch(expected: Answers, found: Answers, form: Format) -> str | None:
+    """Return how two models' answers to the same rows differ beyond TOLERANCE; None where they do not."""
     ours = found.score[:, None] if found.probability is None else found.probability
     theirs = expected.score[:, None] if expected.probability is None else expected.probability
     apart = np.abs(ours - theirs) / np.maximum(1.0, np.abs(theirs))
     # Where both are no number, the metrics say so.
     wrong = ~(apart <= TOLERANCE) & ~(np.isnan(ours) & np.isnan(theirs))
-    if wrong.any():
-        row, column = np.argwhere(wrong)[0]
-        raise Refused(
-            Reason.CONVERSION_MISMATCH,
-            f"the model as {form} answers {ours[row, column]:.9g} where scikit-learn answers "
-            f"{theirs[row, column]:.9g}, in {int(wrong.any(axis=1).sum())} of {len(wrong)} rows beyond {TOLERANCE:g}; "
-            + ("set spec.output.format.name: skops" if form == "onnx" else "use another estimator"),
-            TRAINED,
-        )
+    if not wrong.any():
+        return None
+    row, column = np.argwhere(wrong)[0]
+    return (
+        f"the model as {form} answers {ours[row, column]:.9g} where scikit-learn answers "
+        f"{theirs[row, column]:.9g}, in {int(wrong.any(axis=1).sum())} of {len(wrong)} rows beyond {TOLERANCE:g}"
+    )
+
+
+def remedy(pipeline: Pipeline, form: Format, schema: ModelSchema) -> str:
+    """Return what mends a model that answers otherwise once it is written: skops, where that can hold it."""
+    if form == "skops":
+        return "use another estimator"
+    try:
+        open_model(skops_bytes(pipeline), "skops", schema)
+    except Unopened:
+        return "scale large columns down by an expression of the DataSource, or use another estimator"
+    return "set spec.output.format.name: skops"
 
 
 def golden(rows: pa.Table, expected: Answers, schema: ModelSchema) -> Golden:

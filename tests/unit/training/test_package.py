@@ -13,7 +13,9 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sklearn.ensemble import VotingClassifier
+from sklearn.ensemble import RandomForestClassifier, VotingClassifier
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import Pipeline
 
 from treadle.api.artifacts import Golden, Input, ModelSchema
 from treadle.api.trainingjob import EstimatorName, Recipe, Task
@@ -24,8 +26,8 @@ from treadle.training.errors import Refused
 from treadle.training.fit import encode, fit, numbers
 from treadle.training.formats import rename, settled, skops_bytes
 from treadle.training.metrics import Answers
-from treadle.training.opened import open_model
-from treadle.training.package import Package, evenly, json_value, package, refuse_mismatch
+from treadle.training.opened import Format, open_model
+from treadle.training.package import Package, evenly, json_value, mismatch, package, remedy
 from treadle.training.prepare import frame
 
 INPUTS = (
@@ -212,20 +214,44 @@ def test_a_conversion_that_answers_otherwise(apart: float, is_refused: bool) -> 
     expected = Answers(score, np.array([0, 1]), np.stack([1 - score, score], axis=1))
     moved = score + np.array([0.0, apart])
     found = Answers(moved, np.array([0, 1]), np.stack([1 - moved, moved], axis=1))
-    if not is_refused:
-        refuse_mismatch(expected, found, "onnx")
-        return
+    text = mismatch(expected, found, "onnx")
+    assert (text is not None) == is_refused
+    assert text is None or text.endswith("in 1 of 2 rows beyond 1e-05")
+
+
+def test_a_model_that_answers_otherwise_once_it_is_written_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("treadle.training.package.TOLERANCE", 0.0)  # float32 alone is further apart
     with pytest.raises(Refused) as refusal:
-        refuse_mismatch(expected, found, "onnx")
-    assert refusal.value.reason == "ConversionMismatch"
-    assert "in 1 of 2 rows beyond 1e-05; set spec.output.format.name: skops" in refusal.value.message
+        packed(recipe(EstimatorName.RANDOM_FOREST_CLASSIFIER))
+    assert (refusal.value.reason, refusal.value.failed) == ("ConversionMismatch", "Trained")
+    assert "rows beyond 0; scale large columns down" in refusal.value.message
 
 
 def test_a_large_number_is_compared_relatively() -> None:
     expected = Answers(np.array([1e6]), np.empty(0, np.int64))
-    refuse_mismatch(expected, Answers(np.array([1e6 + 5]), np.empty(0, np.int64)), "onnx")
-    with pytest.raises(Refused):
-        refuse_mismatch(expected, Answers(np.array([1e6 + 15]), np.empty(0, np.int64)), "onnx")
+    assert mismatch(expected, Answers(np.array([1e6 + 5]), np.empty(0, np.int64)), "onnx") is None
+    assert mismatch(expected, Answers(np.array([1e6 + 15]), np.empty(0, np.int64)), "onnx") is not None
+
+
+# name: (estimator, format, what mends it)
+REMEDIES = {
+    "a linear model": (LogisticRegression(), "onnx", "set spec.output.format.name: skops"),
+    "trees, which skops does not make": (
+        RandomForestClassifier(2),
+        "onnx",
+        "scale large columns down by an expression of the DataSource, or use another estimator",
+    ),
+    "skops itself": (LogisticRegression(), "skops", "use another estimator"),
+}
+
+
+@pytest.mark.parametrize(("estimator", "form", "text"), REMEDIES.values(), ids=REMEDIES.keys())
+def test_what_mends_a_conversion(estimator: Any, form: Format, text: str) -> None:
+    fitted = Pipeline([("estimator", estimator.fit([[0.0], [1.0]], [0, 1]))])
+    schema = ModelSchema.parse(
+        {"task": "BinaryClassification", "inputs": [{"name": "x", "type": "double"}], "classes": ["0", "1"]}
+    )
+    assert remedy(fitted, form, schema) == text
 
 
 def test_renaming_keeps_tensors_apart() -> None:
