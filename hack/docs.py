@@ -37,14 +37,21 @@ SCALARS: dict[str, tuple[Any, str]] = {
 }
 PATTERNS = {TypeAdapter(scalar).json_schema()["pattern"]: name for name, (scalar, _) in SCALARS.items()}
 SUMMARIES = ("Ready", "Complete")
+ONCE = "It acts once, and again after it was taken away"
 REQUESTS = {
     names.ANNOTATION_REQUESTED_AT: (
         "DataSource, ModelDeployment, Monitor",
         "a time: fetch now, retrain now, judge the window that ends now. One value acts once",
     ),
-    names.ANNOTATION_PROMOTE: ("ModelDeployment", "the candidate's digest: end an untimed pause, skip what is left"),
-    names.ANNOTATION_ROLLBACK: ("ModelDeployment", "the champion's or candidate's digest: go back, and quarantine it"),
-    names.ANNOTATION_UNQUARANTINE: ("ModelDeployment", "a refused digest: let it be tried again"),
+    names.ANNOTATION_PROMOTE: (
+        "ModelDeployment",
+        f"the candidate's digest: end an untimed pause, skip what is left. {ONCE}",
+    ),
+    names.ANNOTATION_ROLLBACK: (
+        "ModelDeployment",
+        f"the champion's or candidate's digest: go back, and quarantine it. {ONCE}",
+    ),
+    names.ANNOTATION_UNQUARANTINE: ("ModelDeployment", f"a refused digest: let it be tried again. {ONCE}"),
 }
 
 

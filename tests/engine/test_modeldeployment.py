@@ -539,6 +539,47 @@ async def test_a_person_promotes_and_rolls_back_by_annotation() -> None:
     assert outcomes[:2] == [("person", "Rollback", "Done"), ("person", "Promote", "Done")]
 
 
+async def test_a_value_of_unquarantine_that_is_left_behind_acts_once() -> None:
+    found = await trying("c", Behaviour(error_rate=0.6))
+    await found.turns(8)
+    await found.annotate(unquarantine=digest("c"))
+    await found.turns(12)
+    now = await found.status()
+    assert ("candidate" in now, now["handledDigests"]) == (False, {"unquarantine": digest("c")})
+    assert [row["digest"] for row in now["quarantined"]] == [digest("c")]
+    tries = [row for row in now["decisions"] if (row["action"], row["subject"]) == ("Try", digest("c"))]
+    assert len(tries) == 2
+    await found.annotate()
+    await found.turn()
+    assert "handledDigests" not in await found.status()
+    await found.annotate(unquarantine=digest("c"))
+    await found.turn()
+    assert (await found.status())["candidate"]["digest"] == digest("c")
+
+
+async def test_digests_that_are_left_behind_act_on_no_later_trial() -> None:
+    found = await trying("b", strategy={"canary": {"steps": [{"setWeight": 10}, {"pause": {}}], "analysis": ANALYSIS}})
+    await found.turns(6)
+    await found.annotate(promote=digest("b"))
+    await found.turns(2)
+    await found.annotate(promote=digest("b"), rollback=digest("b"))
+    await found.turns(2)
+    assert (await found.status())["champion"]["digest"] == digest("a")
+    left = {"promote": digest("b"), "rollback": digest("b"), "unquarantine": digest("b")}
+    await found.annotate(**left)
+    await found.turns(10)
+    now = await found.status()
+    assert (now["champion"]["digest"], now["candidate"]["digest"]) == (digest("a"), digest("b"))
+    assert await found.condition("Progressing") == ("True", "Paused")
+    assert "remove it, then set it again" in await found.message("Progressing")
+    assert now["handledDigests"] == left
+    await found.annotate(rollback=digest("b"))
+    await found.turn()
+    await found.annotate(promote=digest("b"), rollback=digest("b"))
+    await found.turns(4)
+    assert (await found.status())["champion"]["digest"] == digest("b")
+
+
 async def test_a_request_by_time_acts_once() -> None:
     found = await served()
     await found.annotate(requested_at="2026-01-05T09:00:00Z")
@@ -845,6 +886,9 @@ ACTS = {first_model: "a", a_better_one_for_a_monitor: "b", a_worse_one_for_a_per
 """What happens, and the letter of the champion after it."""
 
 
+COMPARED = ("champion", "candidate", "lastKnownGood", "quarantined", "requests", "handledRequest", "handledDigests")
+
+
 async def played(found: World, act: Any, dies_at: int = -1, is_sent: bool = False) -> tuple[list[tuple[str, str]], Any]:
     """Play an act in a copy of the world; where the process dies it is started again at once. Return how it ends."""
     found = copy.deepcopy(found)
@@ -852,7 +896,7 @@ async def played(found: World, act: Any, dies_at: int = -1, is_sent: bool = Fals
     await act(found)
     now, plan = await found.status(), await found.plan()
     return called.calls, {
-        "status": {key: now.get(key) for key in ("champion", "candidate", "lastKnownGood", "quarantined", "requests")},
+        "status": {key: now.get(key) for key in COMPARED},
         "decisions": [(row["action"], row["subject"]) for row in now["decisions"]],
         "conditions": [(each["type"], each["status"], each["reason"]) for each in now["conditions"]],
         "runs": [run["metadata"]["name"] for run in await found.runs()],

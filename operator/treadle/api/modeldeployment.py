@@ -504,6 +504,17 @@ class LoggerStatus(Record):
     """Predictions lost to a full buffer."""
 
 
+class HandledDigests(Record):
+    """The digests in annotations that act no more; each acts again once its annotation was taken away."""
+
+    promote: Text253 | None = None
+    """The value of treadle.dev/promote last acted on."""
+    rollback: Text253 | None = None
+    """The value of treadle.dev/rollback last acted on."""
+    unquarantine: Text253 | None = None
+    """The value of treadle.dev/unquarantine last acted on."""
+
+
 class ModelDeploymentStatus(Record):
     """What the operator found."""
 
@@ -539,6 +550,8 @@ class ModelDeploymentStatus(Record):
     """What the pods logged."""
     handled_request: Text64 | None = None
     """The value of treadle.dev/requested-at last acted on."""
+    handled_digests: HandledDigests | None = None
+    """The values of the annotations by digest that act no more."""
     message: Text300 | None = None
     """One sentence on how it stands."""
     decisions: Annotated[list[Decision], Field(max_length=10)] | None = None

@@ -22,6 +22,7 @@ from treadle.api.plan import HeldModel
 from treadle.api.reasons import WORLD, Reason
 from treadle.control.judged import former, paged
 from treadle.control.modeldeployment import retrain
+from treadle.control.modeldeployment.asked import is_handled
 from treadle.control.modeldeployment.canary import HOLDS
 from treadle.control.modeldeployment.candidates import is_quarantined, stale
 from treadle.control.modeldeployment.decisions import GOING_BACK, Act, last_return, standing
@@ -121,8 +122,11 @@ def progressing(md: ModelDeployment, record: ModelDeploymentStatus, seen: Seen) 
     steps = canary_of(md).steps or []
     where = f"{name} answers {candidate.weight} % of the requests, step {candidate.step + 1} of {len(steps)}"
     if candidate.state is CandidateState.PAUSED:
-        how = f"{where}; goes on by: kubectl annotate mdep {md.metadata.name} {ANNOTATION_PROMOTE}={candidate.digest}"
-        return yes(PROGRESSING, Reason.PAUSED, how)
+        if is_handled(md, ANNOTATION_PROMOTE, candidate.digest):
+            how = f"the annotation {ANNOTATION_PROMOTE} acted on this digest before: remove it, then set it again"
+        else:
+            how = f"goes on by: kubectl annotate mdep {md.metadata.name} {ANNOTATION_PROMOTE}={candidate.digest}"
+        return yes(PROGRESSING, Reason.PAUSED, f"{where}; {how}")
     if candidate.state is CandidateState.HELD:
         longest = analysis_of(md).max_duration
         text = f"{where}; undecided after {longest}: send traffic, promote or roll back"

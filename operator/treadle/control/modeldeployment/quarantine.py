@@ -8,6 +8,7 @@ from treadle.api.modeldeployment import ModelDeployment, ModelDeploymentStatus, 
 from treadle.api.names import ANNOTATION_UNQUARANTINE, short
 from treadle.api.reasons import Reason
 from treadle.api.trainingjob import Verdict
+from treadle.control.modeldeployment.asked import asked
 from treadle.control.modeldeployment.decisions import PERSON, Act, decided
 from treadle.control.modeldeployment.seen import Run, Seen
 
@@ -33,16 +34,16 @@ def put(
 
 def released(md: ModelDeployment, record: ModelDeploymentStatus, seen: Seen, now: datetime) -> ModelDeploymentStatus:
     """Return the record without what is over, what a person releases, and what the gate has let pass since."""
-    asked = md.metadata.annotations.get(ANNOTATION_UNQUARANTINE, "").strip()
+    wished = asked(md, ANNOTATION_UNQUARANTINE)
     rows = list(record.quarantined or ())
-    kept = [row for row in rows if moment(row.until) > now and row.digest != asked and not _is_lifted(row, seen)]
+    kept = [row for row in rows if moment(row.until) > now and row.digest != wished and not _is_lifted(row, seen)]
     if len(kept) == len(rows):
         return record
     after = record.model_copy(update={"quarantined": kept or None})
-    if not any(row.digest == asked for row in rows):
+    if wished is None or not any(row.digest == wished for row in rows):
         return after
-    message = f"model {short(asked)} may be tried again"
-    return decided(after, Act.UNQUARANTINE, asked, now, reason=Reason.PERSON_ASKED, message=message, actor=PERSON)
+    message = f"model {short(wished)} may be tried again"
+    return decided(after, Act.UNQUARANTINE, wished, now, reason=Reason.PERSON_ASKED, message=message, actor=PERSON)
 
 
 def refused_runs(

@@ -24,6 +24,7 @@ from treadle.control.engine.conditions import reconciling_and_stalled
 from treadle.control.engine.ports import Event, Object, Outcome
 from treadle.control.judged import told, written
 from treadle.control.modeldeployment import conditions, plan, quarantine, requests, retrain, trial
+from treadle.control.modeldeployment.asked import handled
 from treadle.control.modeldeployment.canary import LOOK
 from treadle.control.modeldeployment.decisions import GOING_BACK, OPERATOR, PERSON, Act, decided, fresh, kept
 from treadle.control.modeldeployment.desired import has_model, selector
@@ -92,6 +93,7 @@ def recorded(md: ModelDeployment, seen: Seen, now: datetime) -> ModelDeploymentS
             "selector": ",".join(f"{key}={value}" for key, value in sorted(selector(md).items())),
             "plan": plan_status(record, seen),
             "training": training(md, record, seen, now),
+            "handled_digests": handled(md, record),
         }
     )
 

@@ -23,6 +23,7 @@ from treadle.api.names import ANNOTATION_PROMOTE, ANNOTATION_ROLLBACK, short
 from treadle.api.plan import ServerState
 from treadle.api.reasons import Reason
 from treadle.control.modeldeployment import canary, quarantine, requests, retrain
+from treadle.control.modeldeployment.asked import asked
 from treadle.control.modeldeployment.canary import HOLDS, Arms, Ending, Rollout, Rules
 from treadle.control.modeldeployment.candidates import chosen
 from treadle.control.modeldeployment.counts import PodArms
@@ -112,8 +113,8 @@ def rules(md: ModelDeployment, record: ModelDeploymentStatus, seen: Seen, now: d
         deadline=timedelta(seconds=md.spec.progress_deadline_seconds),
         is_first=record.champion is None,
         withdrawn=withdrawn(md, record, seen, now),
-        is_promoted_by_person=_asked(md, ANNOTATION_PROMOTE) == digest,
-        is_refused_by_person=_asked(md, ANNOTATION_ROLLBACK) == digest,
+        is_promoted_by_person=asked(md, ANNOTATION_PROMOTE) == digest,
+        is_refused_by_person=asked(md, ANNOTATION_ROLLBACK) == digest,
     )
 
 
@@ -172,11 +173,8 @@ def wish_to_go_back(md: ModelDeployment, record: ModelDeploymentStatus, seen: Se
     champion = record.champion
     if champion is None:
         return None
-    answers = {(row.id, row.from_) for row in record.requests or ()}
-    if _asked(md, ANNOTATION_ROLLBACK) == champion.digest:
-        wish = Back(_id(ROLLBACK, champion.digest), PERSON, Reason.PERSON_ASKED)
-        if record.last_known_good is not None or (wish.id, wish.who) not in answers:
-            return wish
+    if asked(md, ANNOTATION_ROLLBACK) == champion.digest:
+        return Back(_id(ROLLBACK, champion.digest), PERSON, Reason.PERSON_ASKED)
     for ask in seen.asks:
         is_about_it = ask.request.action is ActionKind.ROLLBACK and ask.request.subject == champion.digest
         if is_about_it and retrain.answer_to(record, ask) is None:
@@ -227,10 +225,6 @@ def _counts(state: ServerState, model: Champion | Candidate | None) -> ArmCounts
     if model is None:
         return None
     return next((arm for arm in state.arms if arm.digest == model.digest), ArmCounts(digest=model.digest))
-
-
-def _asked(md: ModelDeployment, annotation: str) -> str:
-    return md.metadata.annotations.get(annotation, "").strip()
 
 
 def _id(act: str, digest: str) -> str:

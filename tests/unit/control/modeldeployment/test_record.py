@@ -13,7 +13,7 @@ from treadle.api.modeldeployment import ModelDeployment, ModelDeploymentStatus
 from treadle.api.plan import ReleasePlan
 from treadle.control.modeldeployment import plan, trial
 from treadle.control.modeldeployment.decisions import Act, decided, kept
-from treadle.control.modeldeployment.seen import Seen
+from treadle.control.modeldeployment.seen import Seen, ServingPod
 from treadle.control.modeldeployment.status import LIMIT_BYTES, fitted, is_rolled_out, recorded, status
 
 ANSWERS = pod(champion=held("a", "Serving"))
@@ -182,6 +182,60 @@ def test_a_request_is_answered(
     assert [(row.action, row.outcome, row.ref, row.reason) for row in rows] == ([expected] if expected else [])
     again = md.model_copy(update={"status": recorded(md, found, START)})
     assert recorded(again, found, START + timedelta(minutes=1)).requests == (rows or None)
+
+
+def annotated(status: Any, told: Any = None, **annotations: str) -> ModelDeployment:
+    """Return a ModelDeployment whose annotations name digests by a letter; told: what status says that was handled."""
+    marks = {f"treadle.dev/{name}": digest(letter) for name, letter in annotations.items()}
+    handled = {"handledDigests": {name: digest(letter) for name, letter in told.items()}} if told else {}
+    return deployment({**status, **handled}, metadata={"annotations": marks})
+
+
+ON_TRIAL = {"candidate": candidate("b", "Verifying")}
+LOADS, HOLDS, REFUSES = (
+    pod(champion=held("a", "Serving"), candidate=held("b", state, reason))
+    for state, reason in (("Loading", ""), ("Loaded", ""), ("Refused", "FormatRefused"))
+)
+HANDLED: dict[str, tuple[ModelDeployment, ServingPod, dict[str, str]]] = {
+    "nothing is asked": (annotated({}), ANSWERS, {}),
+    "a candidate that loads may be promoted later": (annotated(ON_TRIAL, promote="b"), LOADS, {}),
+    "a candidate is promoted": (annotated(ON_TRIAL, promote="b"), HOLDS, {"promote": "b"}),
+    "a candidate is refused though": (annotated(ON_TRIAL, promote="b"), REFUSES, {"promote": "b"}),
+    "a later trial of what was promoted": (
+        annotated(ON_TRIAL, {"promote": "b"}, promote="b"), LOADS, {"promote": "b"},
+    ),
+    "promotion of the champion": (annotated({}, promote="a"), ANSWERS, {"promote": "a"}),
+    "promotion of what is refused": (annotated({"quarantined": [row("7")]}, promote="7"), ANSWERS, {"promote": "7"}),
+    "promotion of what nobody knows yet": (annotated({}, promote="7"), ANSWERS, {}),
+    "the champion is left": (annotated(BACK, rollback="a"), ANSWERS, {"rollback": "a"}),
+    "there is nothing to go back to": (annotated({}, rollback="a"), ANSWERS, {"rollback": "a"}),
+    "a candidate is left": (annotated(ON_TRIAL, rollback="b"), LOADS, {"rollback": "b"}),
+    "the former champion is named too late": (annotated(BACK, rollback="9"), ANSWERS, {"rollback": "9"}),
+    "rollback of what nobody knows yet": (annotated({}, rollback="7"), ANSWERS, {}),
+    "a digest is released": (
+        annotated({"quarantined": [row("7")]}, unquarantine="7"), ANSWERS, {"unquarantine": "7"},
+    ),
+    "there is nothing to release": (annotated({}, unquarantine="7"), ANSWERS, {"unquarantine": "7"}),
+    "what was released is refused again": (
+        annotated({"quarantined": [row("7")]}, {"unquarantine": "7"}, unquarantine="7"), ANSWERS, {"unquarantine": "7"},
+    ),
+    "another value replaces the last": (
+        annotated({"quarantined": [row("8")]}, {"unquarantine": "7"}, unquarantine="8"), ANSWERS, {"unquarantine": "8"},
+    ),
+    "an annotation was taken away": (annotated({}, {"promote": "b", "unquarantine": "7"}), ANSWERS, {}),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("md", "answer", "expected"), HANDLED.values(), ids=HANDLED.keys())
+def test_a_digest_in_an_annotation_acts_once(md: ModelDeployment, answer: ServingPod, expected: dict[str, str]) -> None:
+    found = seen(md, pods=[answer])
+    after = recorded(md, found, START)
+    told = after.handled_digests.dump() if after.handled_digests is not None else {}
+    assert {name: value[7] for name, value in told.items()} == expected
+    acts = {"promote": "Promote", "rollback": "Rollback", "unquarantine": "Unquarantine"}
+    again = recorded(md.model_copy(update={"status": after}), found, START + timedelta(minutes=1))
+    done = [each.action for each in again.decisions or () if each not in (after.decisions or ())]
+    assert not {acts[name] for name in expected} & set(done)
 
 
 def test_answers_to_standing_requests_outlast_ten_others() -> None:
