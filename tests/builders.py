@@ -177,11 +177,17 @@ def owner_of(raw: Object) -> Object:
     }
 
 
+WORKER = "registry.example/treadle-worker:1"
+"""The image of the settings that tests use."""
+
+
 def job(owner: Object, name: str, *, created: str = AT, status: Object | None = None, **spec: Any) -> Object:
     """Return a Job of an object, under way unless its status says otherwise."""
     metadata = {**owner_of(owner), "name": name, "uid": f"uid-{name}", "creationTimestamp": created}
     started = {"startTime": created} if status is None else status
-    return {"apiVersion": "batch/v1", "kind": "Job", "metadata": metadata, "spec": spec, "status": started}
+    template = {"spec": {"containers": [{"name": "step", "image": WORKER}]}}
+    made = {"template": template, **spec}
+    return {"apiVersion": "batch/v1", "kind": "Job", "metadata": metadata, "spec": made, "status": started}
 
 
 def over(how: str = "Complete", at: str = "2026-01-05T08:05:00Z", reason: str = "") -> Object:

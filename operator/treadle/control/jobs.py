@@ -44,7 +44,7 @@ class Phase(StrEnum):
     SUSPENDED = "Suspended"
     RUNNING = "Running"
     LOST = "Lost"
-    """Over, and no pod is left to tell how: the Job is made again, and finds its record."""
+    """Over and no pod left to tell how, or waiting for an image that is wished no more: the Job is made again."""
     ENDED = "Ended"
 
 
@@ -149,10 +149,11 @@ async def _refuse_account(namespace: str, name: str | None, ports: Ports) -> Non
         )
 
 
-def stand(job: Object | None, pods: Iterable[Object], step: str, now: datetime) -> Standing:
+def stand(job: Object | None, pods: Iterable[Object], step: str, image: str, now: datetime) -> Standing:
     """Return how an attempt stands, from its Job and the pods of its owner.
 
     step: ingest, train or monitor; what another step reports is no result of this Job.
+    image: what a Job made now would run; a template is immutable, so one that cannot be pulled is replaced whole.
     """
     if job is None:
         return Standing(Phase.ABSENT)
@@ -163,6 +164,8 @@ def stand(job: Object | None, pods: Iterable[Object], step: str, now: datetime) 
     if (job.get("spec") or {}).get("suspend"):
         return Standing(Phase.SUSPENDED)
     reason, message = _hindrance(job, own, step, now)
+    if reason is Reason.IMAGE_PULL_FAILED and _image(job) != image:
+        return Standing(Phase.LOST)
     running = next((pod for pod in own if (pod.get("status") or {}).get("phase") == "Running"), None)
     return Standing(Phase.RUNNING, reason=reason, message=line(message), pod=running)
 
@@ -306,6 +309,12 @@ def _silent(pod: Object, step: str) -> tuple[Reason, str]:
         Reason.RESULT_MISSING,
         f"pod {name} ended with exit code {end.get('exitCode')} and no result; read its log: kubectl logs {name}",
     )
+
+
+def _image(job: Object) -> str:
+    """Return the image of a Job's step."""
+    containers = job["spec"]["template"]["spec"]["containers"]
+    return str(next(container["image"] for container in containers if container["name"] == STEP))
 
 
 def _memory_limit(pod: Object) -> str:

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from builders import data_source, ended_pod, ingest_result, job, over, pod, train_result, version
+from builders import WORKER, data_source, ended_pod, ingest_result, job, over, pod, train_result, version
 from treadle.api.blocks import JobTemplate
 from treadle.api.datasource import DatasetVersion
 from treadle.control.engine.ports import Object
@@ -36,9 +36,24 @@ def older(raw: Object) -> Object:
     return {**raw, "metadata": metadata}
 
 
+def pulling(owner: Object) -> Object:
+    return pod(owner, {"waiting": {"reason": "ImagePullBackOff"}})
+
+
+def stale(raw: Object) -> Object:
+    """Return a Job made when another image was wished."""
+    template = {"spec": {"containers": [{"name": "step", "image": "registry.invalid/treadle-worker:1"}]}}
+    return {**raw, "spec": {**raw["spec"], "template": template}}
+
+
 STANDINGS: dict[str, tuple[Object | None, list[Object], Phase, str | None, str | None]] = {
     "no Job": (None, [], Phase.ABSENT, None, None),
     "held": (live(suspend=True), [], Phase.SUSPENDED, None, None),
+    "an image that cannot be pulled": (live(), [pulling(live())], Phase.RUNNING, "ImagePullFailed", None),
+    "an image that cannot be pulled and is wished no more": (
+        stale(live()), [pulling(stale(live()))], Phase.LOST, None, None,
+    ),
+    "a former image that runs": (stale(live()), [pod(stale(live()), {"running": {}})], Phase.RUNNING, None, None),
     "about to get its pod": (live(), [], Phase.RUNNING, None, None),
     "running": (live(), [pod(live(), {"running": {}})], Phase.RUNNING, None, None),
     "between two pods": (live(), [ended_pod(live(), REFUSED, 1)], Phase.RUNNING, "AccessDenied", None),
@@ -67,14 +82,14 @@ STANDINGS: dict[str, tuple[Object | None, list[Object], Phase, str | None, str |
 def test_standings(
     job_: Object | None, pods: list[Object], phase: Phase, reason: str | None, outcome: str | None
 ) -> None:
-    standing = stand(job_, pods, "ingest", NOW)
+    standing = stand(job_, pods, "ingest", WORKER, NOW)
     assert (standing.phase, standing.reason) == (phase, reason)
     assert (standing.result and standing.result.outcome) == outcome
 
 
 def test_a_job_that_gets_no_pod_is_refused_by_a_quota_after_half_a_minute() -> None:
-    assert stand(live(), [], "ingest", NOW).reason is None
-    later = stand(live(), [], "ingest", NOW + timedelta(seconds=10))
+    assert stand(live(), [], "ingest", WORKER, NOW).reason is None
+    later = stand(live(), [], "ingest", WORKER, NOW + timedelta(seconds=10))
     assert later.reason == "PodQuotaExceeded" and "30 s after its start" in later.message
 
 

@@ -31,7 +31,11 @@ class Seen:
     def standing(self, source: DataSource, now: datetime) -> Standing:
         """Return how the fetch under way stands."""
         last = under_way(source)
-        return stand(self.runs.job(last.job_name), self.runs.pods, "ingest", now) if last else Standing(Phase.ABSENT)
+        return (
+            stand(self.runs.job(last.job_name), self.runs.pods, "ingest", self.settings.image("worker"), now)
+            if last
+            else Standing(Phase.ABSENT)
+        )
 
 
 async def observe(source: DataSource, ports: Ports) -> Seen:

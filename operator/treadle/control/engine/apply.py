@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from treadle.api.reasons import Reason
 from treadle.control.engine.errors import Conflict, Invalid
 from treadle.control.engine.fields import is_applied, is_status_applied
-from treadle.control.engine.objects import controller_uid, identity
+from treadle.control.engine.objects import controller_uid, identity, told
 from treadle.control.engine.ports import CHILDREN, CREATE_ONCE, OURS, Api, Gvk, Object
 
 log = logging.getLogger(__name__)
@@ -29,7 +29,7 @@ async def apply_one(wish: Object, owner: Object, api: Api) -> Object | None:
         return await _touch(wish, found, api)
     if found is None:
         created = await api.apply(wish)
-        log.info("Applied %s", gvk.kind, extra={"object": str(identity(owner)), "child": wish["metadata"]["name"]})
+        log.info("Applied %s", gvk.kind, extra={"object": told(owner), "child": wish["metadata"]["name"]})
         return created
     refuse_foreign(found, owner)
     if gvk.kind in CREATE_ONCE:
@@ -37,7 +37,7 @@ async def apply_one(wish: Object, owner: Object, api: Api) -> Object | None:
     if is_applied(wish, found):
         return found
     applied = await api.apply({**wish, "metadata": {**wish["metadata"], "uid": found["metadata"]["uid"]}})
-    log.info("Changed %s", gvk.kind, extra={"object": str(identity(owner)), "child": wish["metadata"]["name"]})
+    log.info("Changed %s", gvk.kind, extra={"object": told(owner), "child": wish["metadata"]["name"]})
     return applied
 
 

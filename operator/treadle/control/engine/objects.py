@@ -5,7 +5,7 @@ from typing import Any
 
 from treadle.api.blocks import Resource
 from treadle.api.names import API_VERSION, labels
-from treadle.control.engine.ports import Object
+from treadle.control.engine.ports import Key, Object
 
 
 def owned(
@@ -74,3 +74,8 @@ def controller_uid(raw: Object) -> str | None:
 def identity(raw: Object) -> tuple[str, str]:
     """Return kind and name, by which a child is told from its siblings."""
     return raw["kind"], raw["metadata"]["name"]
+
+
+def told(owner: Object) -> str:
+    """Return how a log line names an object."""
+    return str(Key(owner["kind"], owner["metadata"]["namespace"], owner["metadata"]["name"]))

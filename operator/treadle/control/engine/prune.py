@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 
 from treadle.api.names import LABEL_KIND, LABEL_MANAGED_BY, LABEL_NAME, MANAGER
 from treadle.control.engine.errors import Conflict
-from treadle.control.engine.objects import controller_uid, identity, is_deleting
+from treadle.control.engine.objects import controller_uid, identity, is_deleting, told
 from treadle.control.engine.ports import Api, Gvk, Object
 
 log = logging.getLogger(__name__)
@@ -30,4 +30,4 @@ async def prune(types: Sequence[Gvk], owner: Object, wished: Iterable[Object], a
             await api.delete(child)
         except Conflict:
             continue  # Another object took the name in between; the next pass judges it.
-        log.info("Deleted %s", child["kind"], extra={"object": str(identity(owner)), "child": identity(child)[1]})
+        log.info("Deleted %s", child["kind"], extra={"object": told(owner), "child": identity(child)[1]})

@@ -71,4 +71,4 @@ class Seen:
         attempt = monitor.status.attempt
         if attempt is None or attempt.finished:
             return Standing(Phase.ABSENT)
-        return stand(self.runs.job(attempt.job_name), self.runs.pods, "monitor", now)
+        return stand(self.runs.job(attempt.job_name), self.runs.pods, "monitor", self.settings.image("worker"), now)

@@ -38,7 +38,7 @@ class Seen:
         """Return how the recorded attempt stands."""
         if run.status.job_name is None or not is_resolved(run.status):
             return Standing(Phase.ABSENT)
-        return stand(self.runs.job(run.status.job_name), self.runs.pods, "train", now)
+        return stand(self.runs.job(run.status.job_name), self.runs.pods, "train", self.settings.image("worker"), now)
 
 
 async def observe(run: TrainingJob, ports: Ports) -> Seen:
