@@ -8,6 +8,7 @@ from treadle.api.base import stamp
 from treadle.api.blocks import Decision
 from treadle.api.conditions import line
 from treadle.api.modeldeployment import ModelDeploymentStatus
+from treadle.control.judged import PAGE
 
 KEPT = 10
 MESSAGE_LIMIT = 160
@@ -50,7 +51,8 @@ def decided(
         action=act,
         subject=subject,
         reason=reason,
-        message=line(message, MESSAGE_LIMIT),
+        # Conditions go on after it, and end with the page themselves.
+        message=line(PAGE.sub("", message), MESSAGE_LIMIT),
     )
     return record.model_copy(update={"decisions": kept([row, *(record.decisions or ())])})
 

@@ -22,7 +22,7 @@ from treadle.api.names import short
 from treadle.api.reasons import Reason
 from treadle.control.engine.conditions import reconciling_and_stalled
 from treadle.control.engine.ports import Event, Object, Outcome
-from treadle.control.judged import told, written
+from treadle.control.judged import paged, told, written
 from treadle.control.modeldeployment import conditions, plan, quarantine, requests, retrain, trial
 from treadle.control.modeldeployment.asked import handled
 from treadle.control.modeldeployment.canary import LOOK
@@ -179,8 +179,10 @@ def kstatus(
 def events(md: ModelDeployment, record: ModelDeploymentStatus, ready: Condition) -> Iterator[Event]:
     """Yield what was decided, and how Ready turned."""
     for row in fresh(md.status, record):
-        type_ = "Warning" if row.action in GOING_BACK else "Normal"
-        yield Event(row.reason, row.message, type_, row.action)
+        if row.action in GOING_BACK:
+            yield Event(row.reason, paged(row.reason, row.message), "Warning", row.action)
+        else:
+            yield Event(row.reason, row.message, "Normal", row.action)
     if md.status.conditions or ready.reason != Reason.WAITING_FOR_MODEL:
         is_warning = ready.status == "False" and ready.reason not in (Reason.WAITING_FOR_MODEL, Reason.LOADING)
         yield from told(md.status.conditions, ready, is_warning=is_warning)

@@ -136,6 +136,11 @@ CASES: dict[str, tuple[Case, str, str, str]] = {
             "CandidateCrashed",
         )
     },
+    "a pod refuses it and names the page": (
+        case(deployment({"candidate": candidate(state="Verifying")}), pods=[pod(champion=held("a", "Serving"),
+             candidate=held("b", "Refused", "FormatRefused", "model.bin is no ONNX. docs: reasons/FormatRefused"))]),
+        "Verified", "False", "FormatRefused",
+    ),
     "enough pods": (case(deployment(), pods=[ANSWERS]), "Available", "True", "MinimumReplicas"),
     "too few pods": (case(deployment(replicas=2), pods=[ANSWERS]), "Available", "False", "TooFewReplicas"),
     "scaled to zero": (case(deployment(replicas=0)), "Available", "False", "ScaledToZero"),
@@ -213,7 +218,9 @@ def test_a_condition_says(found: Case, type_: str, value: str, reason: str) -> N
     assert list(conditions) == list(CONDITIONS)
     told = conditions[type_]
     assert (told["status"], told["reason"]) == (value, reason), told
-    assert len(told["message"]) <= 300 and "\n" not in told["message"]
+    for each in conditions.values():
+        assert len(each["message"]) <= 300 and "\n" not in each["message"]
+        assert " " not in each["message"].partition("docs: reasons/")[2]
 
 
 @pytest.mark.parametrize(("found", "type_", "value", "reason"), CASES.values(), ids=CASES.keys())
