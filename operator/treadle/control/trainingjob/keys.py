@@ -84,12 +84,22 @@ def data_resolved(run: TrainingJob, version: DatasetVersion | None, *, has_data_
         found = most_rows(version, window.since)
         if found < least:
             since = f" since {window.since}" if window.since else ""
+            then = (
+                "this version never has more: create a TrainingJob on a newer one, or with a lower bound"
+                if is_hopeless(run)
+                else "looked at again after the next version"
+            )
             return _waits(
                 R.NOT_ENOUGH_LABELLED_ROWS,
                 f"version {short(wanted)} of DataSource {reference.name!r} has at most {found} rows to learn "
-                f"from{since}, spec.dataRef.window.minLabelledRows is {least}; looked at again after the next version",
+                f"from{since}, spec.dataRef.window.minLabelledRows is {least}; {then}",
             )
     return yes("DataResolved", R.RESOLVED, f"version {short(wanted)}")
+
+
+def is_hopeless(run: TrainingJob) -> bool:
+    """Say whether the version is pinned by hand: it will never hold more rows, and nobody names a newer one."""
+    return run.spec.data_ref.version != LATEST and run.spec.trigger is None
 
 
 def wanted_digest(run: TrainingJob, version: DatasetVersion | None) -> str:

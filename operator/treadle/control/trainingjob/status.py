@@ -14,7 +14,7 @@ from treadle.control.engine.ports import Event, Outcome
 from treadle.control.engine.reconcile import STALLED_SECONDS
 from treadle.control.jobs import POLL_SECONDS, Retry, Standing, is_worlds, retry
 from treadle.control.judged import carried, former, paged, told, written
-from treadle.control.trainingjob.keys import LATEST, attempted, data_resolved, is_resolved, resolved
+from treadle.control.trainingjob.keys import attempted, data_resolved, is_hopeless, is_resolved, resolved
 from treadle.control.trainingjob.observe import Seen
 
 R = Reason
@@ -116,11 +116,6 @@ def unresolved(run: TrainingJob, seen: Seen, now: datetime) -> Judged:
     record = resolved(run, seen.version, seen.target.champion, stamp(now))
     stages = [data, unknown("Trained", R.RUNNING)]
     return Judged(record, running(record), stages, again=POLL_SECONDS)
-
-
-def is_hopeless(run: TrainingJob) -> bool:
-    """Say whether the version is pinned by hand: it will never hold more rows, and nobody names a newer one."""
-    return run.spec.data_ref.version != LATEST and run.spec.trigger is None
 
 
 def under_way(run: TrainingJob, seen: Seen, standing: Standing, now: datetime) -> Judged:

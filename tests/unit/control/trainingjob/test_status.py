@@ -374,6 +374,20 @@ def test_a_version_pinned_by_hand_will_never_hold_more_rows() -> None:
     assert shown(short(running(**PINNED)))["Failed"] == ("True", "NotEnoughLabelledRows")
 
 
+NEVER_MORE = "this version never has more: create a TrainingJob on a newer one, or with a lower bound"
+ADVICE: dict[str, tuple[Object, str]] = {
+    "of a version pinned by hand": ({}, NEVER_MORE),
+    "of a generated run": (TRIGGER, "looked at again after the next version"),
+}
+
+
+@pytest.mark.parametrize(("spec", "advice"), ADVICE.values(), ids=ADVICE.keys())
+def test_too_few_rows_say_what_comes_next(spec: Object, advice: str) -> None:
+    raw = training_job(dataRef={**FEW["dataRef"], **PINNED["dataRef"]}, **spec)
+    outcome = judge(raw, has_data_source=True, version=CURRENT)
+    assert message(outcome, "DataResolved").endswith(f"is 9000; {advice}. docs: reasons/NotEnoughLabelledRows")
+
+
 def test_a_generated_run_waits_so_that_its_maker_names_a_newer_version() -> None:
     outcome = short(running(**PINNED, **TRIGGER))
     assert shown(outcome)["Failed"] == ("False", "NotFailed")
