@@ -58,7 +58,7 @@ ENDS: dict[str, tuple[Callable[[], Script], float]] = {
 
 
 @pytest.mark.parametrize(("script", "seconds"), ENDS.values(), ids=ENDS.keys())
-def test_the_process_ends_with_1_on(  # noqa: PLR0917  pytest passes them by name
+def test_the_process_ends_with_1_on(
     script: Callable[[], Script], seconds: float, plane: ControlPlane, namespace: str, tmp_path: Path, proxy: Proxy
 ) -> None:
     with operator(plane, namespace, tmp_path, KUBECONFIG=through(proxy, tmp_path)) as running:
