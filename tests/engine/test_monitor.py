@@ -26,6 +26,11 @@ def healthy(step: StepSpec) -> StepResult:
     return moved(step, "Healthy")
 
 
+def quiet(step: StepSpec) -> StepResult:
+    """Judge a window: too few samples."""
+    return moved(step, "Insufficient")
+
+
 def world(answer: Any = healthy, dies_at: int = -1, is_sent: bool = False, **spec: Any) -> World:
     found = World(KINDS, answer, dies_at, is_sent)
     found.put(data_source(current="e"))
@@ -138,6 +143,26 @@ async def test_drift_asks_once_and_counts_the_verdict_of_its_run() -> None:
     assert raw["status"]["request"]["id"] != request["id"]
     reasons = [event["reason"] for event in await found.api.list(EVENT, "demo")]
     assert (reasons.count("DriftDetected"), reasons.count("BreakerOpen")) == (2, 1)
+
+
+async def test_a_night_without_traffic_neither_withdraws_nor_renews_a_request() -> None:
+    found = world(moved, **RELEARN, retrain={"cooldown": "5m", "maxPerDay": 5})
+    await begin(found)
+    await windows(found, 2)
+    raw = await found.read(*KIND)
+    answer_request(found, raw, "Duplicate", "gone")
+    found.answer = quiet
+    await windows(found, 15)
+    after = await found.read(*KIND)
+    assert judgements(after)["DriftDetected"] == ("Unknown", "Insufficient")
+    assert after["status"]["request"] == raw["status"]["request"]
+    assert [row["verdict"] for row in after["status"]["windows"]] == ["Insufficient"] * 8 + ["Detected", "Suspected"]
+    found.answer = moved
+    await windows(found, 1)
+    after = await found.read(*KIND)
+    assert judgements(after)["DriftDetected"] == ("True", "ColumnsMoved")
+    assert after["status"]["drift"]["shiftAt"] == raw["status"]["drift"]["shiftAt"]
+    assert after["status"]["request"]["window"] == after["status"]["lastWindow"]["start"]
 
 
 async def test_a_new_champion_begins_anew() -> None:

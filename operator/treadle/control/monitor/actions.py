@@ -85,6 +85,11 @@ def streak_rows(rows: Sequence[WindowRow], finding: str, champion: str) -> list[
     return found
 
 
+def called_by(record: MonitorStatus) -> WindowRow:
+    """Return the window that calls for an action: the newest with enough samples, of those that call for any."""
+    return next(row for row in record.windows or () if row.verdict is not WindowVerdict.INSUFFICIENT)
+
+
 def counted(record: RetrainStatus | None, seen: Seen) -> RetrainStatus | None:
     """Return what became of the requests: the run that one started, and each verdict counted once."""
     if record is None:
@@ -132,15 +137,14 @@ def requested(monitor: Monitor, record: MonitorStatus, seen: Seen, now: datetime
         return standing, no("RetrainBlocked", R.FREE, f"asked at {current.requested_at}, not answered yet")
     if (block := blocked(monitor, record, seen, retrain, now)) is not None:
         return standing, yes_blocked(block)
-    newest = (record.windows or [])[0]
-    if current is not None and current.window == newest.start:
+    if current is not None and current.window == called_by(record).start:
         return standing, no("RetrainBlocked", R.FREE, "this window's request was answered; the next one may ask again")
     return with_request(monitor, record, retrain, champion, now), free
 
 
 def with_request(monitor: Monitor, record: MonitorStatus, call: Call, champion: str, now: datetime) -> MonitorStatus:
     """Return the record with a new request, and the limits that it counts against."""
-    window, action = (record.windows or [])[0].start, call.action.do
+    window, action = called_by(record).start, call.action.do
     is_retrain = action is ActionKind.RETRAIN
     rules = retrain_rules(monitor)
     request = MonitorRequest(

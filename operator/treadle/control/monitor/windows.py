@@ -44,7 +44,7 @@ def judged(
     if detected.status == "True":
         row = row.model_copy(update={"breached": [*row.breached, detected.type]})
     row = row.model_copy(update={"verdict": verdict(row)})
-    rows = [row, *others][:ROWS_KEPT]
+    rows = kept([row, *others])
     last = LastWindow(
         start=window.start,
         end=window.end,
@@ -58,6 +58,15 @@ def judged(
     drift = drift_of(result, shift_at(record, rows, window.champion)) or record.drift
     after = record.model_copy(update={"last_window": last, "windows": rows, "drift": drift})
     return after, [flows, suspected, detected, breached]
+
+
+def kept(rows: Sequence[WindowRow]) -> list[WindowRow]:
+    """Return ten windows, newest first; an older one with too few samples goes first, since streaks go on over it."""
+    if len(rows) <= ROWS_KEPT:
+        return list(rows)
+    quiet = [row for row in rows[1:] if row.verdict is WindowVerdict.INSUFFICIENT]
+    gone = quiet[-1] if quiet else rows[-1]
+    return [row for row in rows if row is not gone]
 
 
 def found(result: MonitorResult, type_: str) -> Condition:

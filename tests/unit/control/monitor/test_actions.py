@@ -203,6 +203,12 @@ def test_a_request_says_what_a_run_needs_and_counts_against_its_limits() -> None
     assert [(row.action, row.subject) for row in record.decisions or []] == [("Retrain", digest("a"))]
 
 
+def test_a_request_names_the_window_that_calls_for_it() -> None:
+    given = watching("i", "d")
+    record, _ = requested(given, given.status, seen(), NOW)
+    assert record.request is not None and record.request.window == "2026-01-05T06:00:00Z"
+
+
 WINDOWS = {
     "all rows": ({}, None),
     "a duration": ({"window": {"since": "Duration", "duration": "24h"}}, "2026-01-04T08:00:00Z"),
@@ -233,6 +239,14 @@ STANDING: dict[str, tuple[Monitor, Seen, str | None]] = {
     "not twice for one window": (
         watching("d", status={"request": {**ASKED, "window": "2026-01-05T07:00:00Z"}, **retrain()}),
         seen(answer=answered(), retrained=run_("Hold", data="c")), "r1",
+    ),
+    "through a quiet window after its answer": (
+        watching("i", "d", status={"request": ASKED, **retrain()}),
+        seen(answer=answered(), retrained=run_("Hold", data="c")), "r1",
+    ),
+    "until a window before a quiet one asks again": (
+        watching("i", "d", "d", status={"request": {**ASKED, "window": "2026-01-05T05:00:00Z"}, **retrain()}),
+        seen(answer=answered(), retrained=run_("Hold", data="c")), "new",
     ),
     "until nothing is found": (watching("h", "d", status={"request": ASKED}), seen(), None),
     "through a quiet window": (watching("i", "d", status={"request": ASKED}), seen(), "r1"),
