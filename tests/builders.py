@@ -289,7 +289,10 @@ def monitor_result(
     samples = 10 if outcome == "Insufficient" else 961
     judged = {
         "window": {"start": window[0], "end": window[1], "samples": samples, "champion": digest(letter)},
-        "findings": {type_: {"status": pair[0], "reason": pair[1]} for type_, pair in pairs.items()},
+        "findings": {
+            type_: {"status": pair[0], "reason": pair[1], **({"column": "dest"} if pair[0] == "True" else {})}
+            for type_, pair in pairs.items()
+        },
         **({"drift": {"score": "0.17", "columns": [column]}} if outcome != "Insufficient" else {}),
         "reportUri": "s3://ml/reports/r.html",
     }

@@ -141,7 +141,7 @@ DEFINITIONS = (
         [
             _column("Ready", ".status.conditions[?(@.type=='Ready')].status"),
             _column("Verdict", ".status.lastWindow.verdict"),
-            _column("Worst-Column", ".status.drift.worstColumn"),
+            _column("Worst-Column", ".status.lastWindow.worstColumn"),
             _column("Samples", ".status.lastWindow.samples", "integer"),
             _column("Last-Window", ".status.lastWindow.end", "date"),
             AGE,

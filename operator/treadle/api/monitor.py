@@ -210,6 +210,8 @@ class LastWindow(Record):
     """Predictions in it."""
     verdict: WindowVerdict
     """Healthy, Suspected, Detected or Insufficient."""
+    worst_column: ColumnName | None = None
+    """The column that passed a limit, else the one that moved most; predictions are out.score."""
     champion_digest: Digest | None = None
     """The model whose predictions were judged."""
     report_uri: Uri | None = None

@@ -4,7 +4,7 @@ from typing import Annotated, Literal, Protocol
 
 from pydantic import Field, TypeAdapter
 
-from treadle.api.base import Digest, Json, Record, Time, Uri
+from treadle.api.base import ColumnName, Digest, Json, Record, Time, Uri
 from treadle.api.blocks import Text64, Text300, Trigger
 from treadle.api.datasource import CheckRow, DataSourceSpec, Splits
 from treadle.api.monitor import DriftColumn, MonitorSpec
@@ -185,6 +185,8 @@ class WindowFinding(Record):
     status: Literal["True", "False", "Unknown"]
     reason: Reason
     message: Text300 = ""
+    column: ColumnName | None = None
+    """The column that makes it True, the worst where there are several."""
 
 
 class DriftFound(Record):

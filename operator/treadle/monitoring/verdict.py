@@ -89,13 +89,15 @@ def drift_suspected(flowing: WindowFinding, rules: Drift, compared: Sequence[Com
         Reason.COLUMNS_MOVED if inputs else Reason.PREDICTIONS_MOVED,
         f"{what} (effect {worst.distance.effect:.3f}, drift.minEffect {rules.min_effect}); "
         f"{len(moved)} of {counted(len(compared), 'column')}. Look at the source before you retrain",
+        column=worst.column,
     )
 
 
 def quality_breached(flowing: WindowFinding, tally: Tally, passed: Sequence[Breach]) -> WindowFinding:
     """Return whether limits are passed, the farthest first; refusals alone can be judged without answers."""
     if passed:
-        return finding("True", passed[0].reason, sentence(passed))
+        named = next((breach.column for breach in passed if breach.column is not None), None)
+        return finding("True", passed[0].reason, sentence(passed), column=named)
     if flowing.status == "False":
         return finding("Unknown", Reason.INSUFFICIENT, "too few predictions to judge the inputs by")
     return finding(
@@ -146,14 +148,15 @@ def verdict(outcome: WindowVerdict, found: WindowFinding) -> Verdict:
     return Verdict(outcome, found.reason, found.message)
 
 
-def finding(status: Literal["True", "False", "Unknown"], reason: Reason, text: str) -> WindowFinding:
+def finding(
+    status: Literal["True", "False", "Unknown"], reason: Reason, text: str, *, column: str | None = None
+) -> WindowFinding:
     """Return a finding; one that a person should act on names its page."""
     if reason in (Reason.ENOUGH, Reason.NO_DRIFT, Reason.WITHIN_LIMITS) or status == "Unknown":
         return WindowFinding(status=status, reason=reason, message=line(text))
     page = f" docs: reasons/{reason.value}"
-    return WindowFinding(
-        status=status, reason=reason, message=f"{line(text, MESSAGE_LIMIT - len(page) - 1).removesuffix('.')}.{page}"
-    )
+    message = f"{line(text, MESSAGE_LIMIT - len(page) - 1).removesuffix('.')}.{page}"
+    return WindowFinding(status=status, reason=reason, message=message, column=column)
 
 
 def counted(number: int, noun: str) -> str:

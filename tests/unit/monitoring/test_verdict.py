@@ -11,7 +11,14 @@ from treadle.api.step import WindowFinding
 from treadle.monitoring.drift import Compared, Distance
 from treadle.monitoring.evidence import Log, LogPart, Tally
 from treadle.monitoring.quality import Breach
-from treadle.monitoring.verdict import conclude, data_flowing, drift_suspected, judges_requests, quality_breached
+from treadle.monitoring.verdict import (
+    conclude,
+    data_flowing,
+    drift_suspected,
+    finding,
+    judges_requests,
+    quality_breached,
+)
 
 NOON = datetime(2013, 7, 1, 12, tzinfo=UTC)
 YES = WindowFinding(status="True", reason=Reason.ENOUGH)
@@ -129,6 +136,7 @@ def test_drift_suspected(
 ) -> None:
     found = drift_suspected(flowing, Drift.parse(rules), compared)
     assert (found.status, found.reason, found.message) == (status, reason, message)
+    assert found.column == {"True": "hour" if reason is Reason.COLUMNS_MOVED else "out.score"}.get(status)
 
 
 NULLS = Breach(Reason.TOO_MANY_NULLS, "dest", 0.312, 0.1)
@@ -166,6 +174,7 @@ def test_quality_breached(
 ) -> None:
     found = quality_breached(flowing, Tally(800, 800, 900, 3), passed)
     assert (found.status, found.reason, found.message) == (status, reason, message)
+    assert found.column == ("dest" if NULLS in passed else None)
 
 
 def test_requests_are_judged_from_min_samples_on() -> None:
@@ -197,6 +206,6 @@ def test_conclude(flowing: str, drift: str, quality: str, outcome: str) -> None:
 
 
 def test_a_long_message_keeps_its_page() -> None:
-    found = drift_suspected(YES, Drift(), [row("c" * 400, 0.5, moved=True)])
+    found = finding("True", Reason.COLUMNS_MOVED, "c" * 400)
     assert len(found.message) == 300
     assert found.message.endswith("docs: reasons/ColumnsMoved")

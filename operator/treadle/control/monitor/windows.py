@@ -51,6 +51,7 @@ def judged(
         revision=window.revision,
         samples=window.samples,
         verdict=row.verdict,
+        worst_column=worst_column(result),
         champion_digest=window.champion,
         report_uri=result.report_uri,
         digest=result.record,
@@ -120,6 +121,14 @@ def drift_of(result: MonitorResult, shift: str | None) -> DriftStatus | None:
         shift_at=shift,
         columns=result.drift.columns[:COLUMNS_KEPT],
     )
+
+
+def worst_column(result: MonitorResult) -> str | None:
+    """Return the column to look at first: that which passed a limit, else moved, else came nearest to it."""
+    true = [found for type_ in reversed(BREACHES) if (found := result.findings.get(type_)) and found.status == "True"]
+    if true:
+        return next((found.column for found in true if found.column is not None), None)
+    return result.drift.columns[0].name if result.drift is not None and result.drift.columns else None
 
 
 def unjudged(champion: str | None, *, is_logged: bool, target: str) -> list[Condition]:

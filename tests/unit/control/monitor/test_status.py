@@ -168,6 +168,39 @@ def test_findings(reason: str) -> None:
     assert outcome.status["lastWindow"]["verdict"] == verdict == outcome.status["windows"][0]["verdict"]
 
 
+def naming(columns: dict[str, str], **findings: tuple[str, str]) -> Any:
+    """Return a window whose findings are about these columns, by condition; dest is the farthest of those tested."""
+    result = found(**findings)
+    judged = {type_: one.model_copy(update={"column": columns.get(type_)}) for type_, one in result.findings.items()}
+    return result.model_copy(update={"findings": judged})
+
+
+SUSPECTED, BREACHED = {"DriftSuspected": ("True", "ColumnsMoved")}, {"QualityBreached": ("True", "UnseenValues")}
+WORST = {
+    "nothing moved": (naming({}), "dest"),
+    "a column moved": (naming({"DriftSuspected": "hour"}, **SUSPECTED), "hour"),
+    "a column passed a limit": (naming({"QualityBreached": "origin"}, **BREACHED), "origin"),
+    "one moved and another passed a limit": (
+        naming({"DriftSuspected": "hour", "QualityBreached": "origin"}, **SUSPECTED, **BREACHED), "origin",
+    ),
+    "requests were refused, which is no column's fault": (naming({}, **BREACHED), None),
+    "too few samples": (monitor_result("Insufficient"), None),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("result", "column"), WORST.values(), ids=WORST.keys())
+def test_the_column_to_look_at_first(result: Any, column: str | None) -> None:
+    assert ending(result).status["lastWindow"].get("worstColumn") == column
+
+
+def test_another_champion_leaves_the_last_window_as_it_was_judged() -> None:
+    judged = ending(monitor_result("Suspected"), judging(monitor(drift={"confirmWindows": 1}))).status
+    later = judge(monitor(status=judged), target=watched("b")).status
+    assert later["lastWindow"] == judged["lastWindow"]
+    assert (later["lastWindow"]["verdict"], later["lastWindow"]["worstColumn"]) == ("Detected", "dest")
+    assert "drift" not in later
+
+
 HINDERED_BY_THE_WORLD = ("SecretNotFound", "AccessDenied", "ConnectionFailed", "ChecksumMismatch")
 FINAL = ("ReferenceGone", "InvalidSpec", "ReconcileError")
 
