@@ -92,7 +92,7 @@ def missing_label_column(cluster: Cluster, where: str) -> None:
     apply(changed(SOURCE, {", role: target}": "}"}), where)
     apply(TRAINING, where)
     told(cluster, "TrainingJob", "first", where, "Failed", "True", "InvalidSpec", "target")
-    corrected = {"name: first": "name: second", "task: Bin": "target: label\n  task: Bin"}
+    corrected = {"name: first": "name: second", "task: Bin": "target: big\n  task: Bin"}
     apply(changed(TRAINING, corrected), where)
     cluster.reaches("TrainingJob", "second", where, "Complete", "True", LATER, "PassedGate")
 
@@ -100,7 +100,7 @@ def missing_label_column(cluster: Cluster, where: str) -> None:
 def missing_source_column(cluster: Cluster, where: str) -> None:
     give(where, "\n".join(line.rpartition(",")[0] for line in rows().splitlines()))
     apply(SOURCE, where)
-    told(cluster, "DataSource", "tiny", where, "Ready", "False", "MissingColumn", '"label"', "rows.csv")
+    told(cluster, "DataSource", "tiny", where, "Ready", "False", "MissingColumn", '"big"', "rows.csv")
     give(where, rows())
     mends_source(cluster, where)
 

@@ -25,7 +25,7 @@ spec:
       - {name: row, type: integer, role: id}
       - {name: x, type: double}
       - {name: c, type: string}
-      - {name: label, type: boolean, role: target}
+      - {name: big, type: boolean, role: target}
   jobTemplate: {pod: {resources: {requests: {cpu: 20m, memory: 128Mi}, limits: {memory: 1Gi}}}}
 """
 TRAINING = """
@@ -53,9 +53,9 @@ spec:
 
 
 def rows(count: int = 1000, seed: int = 7) -> str:
-    """Return a csv file in which x and c tell much of the label."""
+    """Return a csv file in which x and c tell much of big."""
     rng = random.Random(seed)
-    lines = ["row,x,c,label"]
+    lines = ["row,x,c,big"]
     for number in range(count):
         x, c = rng.gauss(0, 1), rng.choice("abc")
         y = x + (c == "b") + rng.gauss(0, 1) > 0.3
