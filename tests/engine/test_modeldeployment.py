@@ -661,6 +661,29 @@ async def test_a_pinned_digest_is_served_and_its_canary_is_work_of_the_spec() ->
     assert await found.condition("Reconciling") == ("False", "Settled")
 
 
+async def test_a_schedule_that_cannot_be_read_holds_runs_and_no_trial() -> None:
+    found = await trying("b")
+    await found.turn()
+    training = {"template": {"spec": recipe()}, "triggers": {"schedule": "0 4 * *"}}
+    await found.change(MODEL_DEPLOYMENT, "flights-late", lambda raw: {"spec": {**raw["spec"], "training": training}})
+    await found.turns(10)
+    await found.ask("one", "b")
+    await found.turns(2)
+    now = await found.status()
+    assert now["champion"]["digest"] == digest("b")
+    assert await found.condition("Ready") == ("True", "Answering")
+    assert await found.condition("TrainingReady") == ("False", "InvalidSpec")
+    assert await found.condition("Stalled") == ("True", "InvalidSpec")
+    assert (len(await found.runs()), "nextScheduleTime" in now["training"]) == (2, False)
+    training["triggers"] = {"schedule": "0 4 * * 1"}
+    await found.change(MODEL_DEPLOYMENT, "flights-late", lambda raw: {"spec": {**raw["spec"], "training": training}})
+    await found.turns(2)
+    now = await found.status()
+    assert (now["requests"][0]["id"], now["requests"][0]["outcome"]) == ("one", "Started")
+    assert now["training"]["nextScheduleTime"] == "2026-01-12T04:00:00Z"
+    assert await found.condition("Stalled") == ("False", "Settled")
+
+
 async def test_a_retrains_canary_is_no_work_of_the_spec() -> None:
     found = await trying("b")
     await found.turn()

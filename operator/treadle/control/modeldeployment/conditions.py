@@ -172,6 +172,8 @@ def training_ready(md: ModelDeployment, record: ModelDeploymentStatus, seen: See
     block, run, old = retrain.blocked(md, seen, now), retrain.running(seen), stale(md, record, seen.runs, now)
     if block is not None and block.reason in (Reason.NO_TEMPLATE, Reason.SUSPENDED):
         return no(TRAINING_READY, block.reason, block.message)
+    if block is not None and block.reason is Reason.INVALID_SPEC:
+        return no(TRAINING_READY, block.reason, paged(block.reason, block.message))
     if old is not None:
         follows = f"; TrainingJob {run.name} runs" if run is not None else "; a Regate run follows"
         text = f"TrainingJob {old.name} passed against a champion that is gone{follows}"

@@ -3,13 +3,12 @@
 import asyncio
 import logging
 from collections.abc import Iterable
-from datetime import datetime
 from typing import Any
 
 from pydantic import ValidationError
 
 from treadle.api.datasource import DataSourceStatus
-from treadle.api.modeldeployment import ModelDeployment, Triggers
+from treadle.api.modeldeployment import ModelDeployment
 from treadle.api.monitor import MonitorStatus
 from treadle.api.names import LABEL_FOR_RUNS, plan_name, server_name
 from treadle.api.plan import ENV_SERVE, ServerSpec, ServerState
@@ -35,7 +34,6 @@ from treadle.control.jobs import store_prefix
 from treadle.control.modeldeployment.desired import SERVER, has_model, selector
 from treadle.control.modeldeployment.seen import Ask, Run, Seen, ServingPod, newest_first, read_plan, read_run
 from treadle.control.podspec import may_run_as
-from treadle.control.schedule import next_due, time_zone
 
 log = logging.getLogger(__name__)
 
@@ -48,7 +46,6 @@ OF_SPEC = (
 async def observe(md: ModelDeployment, ports: Ports) -> Seen:
     """Return what this deployment's next step depends on; without a model no pod, plan or Monitor is read."""
     api, namespace = ports.api, md.metadata.namespace
-    _refuse_schedule(md, ports.now())
     data = await _data(md, api)
     runs = await _runs(md, api)
     if not has_model(md.status):
@@ -119,18 +116,6 @@ def told_server(live: Object) -> ServerSpec | None:
         return ServerSpec.model_validate_json(value)
     except ValidationError:
         return None  # A former version of ours wrote it otherwise.
-
-
-def _refuse_schedule(md: ModelDeployment, now: datetime) -> None:
-    wished = (md.spec.training.triggers if md.spec.training else None) or Triggers()
-    for field, check in (
-        ("timeZone", lambda: time_zone(wished.time_zone)),
-        ("schedule", lambda: wished.schedule and next_due(wished.schedule, wished.time_zone, now)),
-    ):
-        try:
-            check()
-        except ValueError as problem:
-            raise Invalid(Reason.INVALID_SPEC, f"spec.training.triggers.{field}: {problem}") from problem
 
 
 async def _refuse_account(md: ModelDeployment, api: Api) -> None:

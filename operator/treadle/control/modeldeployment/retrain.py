@@ -22,6 +22,7 @@ from treadle.api.trainingjob import Recipe
 from treadle.control.engine.ports import Object
 from treadle.control.modeldeployment.candidates import chosen, stale
 from treadle.control.modeldeployment.seen import Ask, Run, Seen
+from treadle.control.schedule import next_due, time_zone
 
 DAY = timedelta(days=1)
 
@@ -111,6 +112,8 @@ def blocked(md: ModelDeployment, seen: Seen, now: datetime) -> Block | None:
     recipe = template(md)
     if recipe is None:
         return Block(Reason.NO_TEMPLATE, "there is no training.template; add one, or make TrainingJobs by hand", True)
+    if (problem := wrong_schedule(md, now)) is not None:
+        return Block(Reason.INVALID_SPEC, problem, False)
     if seen.data_digest is None:
         found = "has no version yet" if seen.has_data_source else "does not exist"
         message = f"DataSource {recipe.data_ref.name!r} {found}; see its conditions, or create it"
@@ -211,6 +214,20 @@ def wants_first(md: ModelDeployment, seen: Seen, now: datetime) -> bool:
     if chosen(md, md.status, seen.runs, now) is not None:
         return False
     return not any(not run.is_finished and not run.is_ours for run in seen.runs)
+
+
+def wrong_schedule(md: ModelDeployment, now: datetime) -> str | None:
+    """Return where and why the schedule of runs cannot be read, or None; serving does not depend on it."""
+    wished = triggers(md)
+    for field, check in (
+        ("timeZone", lambda: time_zone(wished.time_zone)),
+        ("schedule", lambda: wished.schedule and next_due(wished.schedule, wished.time_zone, now)),
+    ):
+        try:
+            check()
+        except ValueError as problem:
+            return f"spec.training.triggers.{field}: {problem}"
+    return None
 
 
 def asked_by_person(md: ModelDeployment) -> str | None:

@@ -65,15 +65,15 @@ def status(md: ModelDeployment, seen: Seen, now: datetime) -> Outcome:
         conditions.rolled_back(record),
         conditions.training_ready(md, record, seen, now),
     ]
-    ready, generation = judged[0], md.metadata.generation
-    if is_settled(md, record, seen, ready, now):
+    ready, training, generation = judged[0], judged[-1], md.metadata.generation
+    if training.reason != Reason.INVALID_SPEC and is_settled(md, record, seen, ready, now):
         record = record.model_copy(update={"settled_generation": generation})
     record = record.model_copy(update={"observed_generation": generation, "message": ready.message or None})
-    all_judged = [*judged, *kstatus(md, record, seen, ready)]
+    all_judged = [*judged, *kstatus(md, record, seen, ready, training)]
     document = {**record.dump(), "conditions": written(CONDITIONS, md.status.conditions, all_judged, now, generation)}
     return Outcome(
         status=fitted(with_logger(md, document, seen)),
-        events=tuple(events(md, record, ready)),
+        events=tuple(events(md, record, ready, training)),
         again=next_look(md, record, seen, ready, now),
     )
 
@@ -92,7 +92,7 @@ def recorded(md: ModelDeployment, seen: Seen, now: datetime) -> ModelDeploymentS
             "ready_replicas": seen.ready_count,
             "selector": ",".join(f"{key}={value}" for key, value in sorted(selector(md).items())),
             "plan": plan_status(record, seen),
-            "training": training(md, record, seen, now),
+            "training": training_status(md, record, seen, now),
             "handled_digests": handled(md, record),
         }
     )
@@ -118,7 +118,9 @@ def plan_status(record: ModelDeploymentStatus, seen: Seen) -> PlanStatus | None:
     return found.model_copy(update={"pods_in_sync": found.pods_in_sync + min(silent, missing)})
 
 
-def training(md: ModelDeployment, record: ModelDeploymentStatus, seen: Seen, now: datetime) -> TrainingStatus | None:
+def training_status(
+    md: ModelDeployment, record: ModelDeploymentStatus, seen: Seen, now: datetime
+) -> TrainingStatus | None:
     """Return what status says of generated runs."""
     former, running = record.training or TrainingStatus(), retrain.running(seen)
     newest = next((run.name for run in seen.runs if run.is_ours), former.last_run)
@@ -163,7 +165,7 @@ def is_rolled_out(deployment: Object | None, replicas: int) -> bool:
 
 
 def kstatus(
-    md: ModelDeployment, record: ModelDeploymentStatus, seen: Seen, ready: Condition
+    md: ModelDeployment, record: ModelDeploymentStatus, seen: Seen, ready: Condition, training: Condition
 ) -> tuple[Condition, Condition]:
     """Return Reconciling and Stalled."""
     settled = (record.settled_generation or 0) >= md.metadata.generation
@@ -172,12 +174,16 @@ def kstatus(
         # The former pods answer while those of the new spec cannot come up.
         found = trouble([pod.raw for pod in seen.pods], seen.deployment)
         stalled = no("Ready", found.reason, found.message) if found is not None and found.reason is not None else None
+    if stalled is None and training.reason == Reason.INVALID_SPEC:
+        stalled = training
     waiting = ready.message if ready.status == "False" else ""
     return reconciling_and_stalled(settled=settled, stalled=stalled, waiting=waiting)
 
 
-def events(md: ModelDeployment, record: ModelDeploymentStatus, ready: Condition) -> Iterator[Event]:
-    """Yield what was decided, and how Ready turned."""
+def events(
+    md: ModelDeployment, record: ModelDeploymentStatus, ready: Condition, training: Condition
+) -> Iterator[Event]:
+    """Yield what was decided, how Ready turned, and that the schedule of runs cannot be read."""
     for row in fresh(md.status, record):
         if row.action in GOING_BACK:
             yield Event(row.reason, paged(row.reason, row.message), "Warning", row.action)
@@ -186,6 +192,8 @@ def events(md: ModelDeployment, record: ModelDeploymentStatus, ready: Condition)
     if md.status.conditions or ready.reason != Reason.WAITING_FOR_MODEL:
         is_warning = ready.status == "False" and ready.reason not in (Reason.WAITING_FOR_MODEL, Reason.LOADING)
         yield from told(md.status.conditions, ready, is_warning=is_warning)
+    if training.reason == Reason.INVALID_SPEC:
+        yield from told(md.status.conditions, training, is_warning=True)
 
 
 def next_look(
@@ -254,7 +262,7 @@ def _actor(run: Run) -> str:
 def _next_schedule(md: ModelDeployment, seen: Seen, now: datetime) -> str | None:
     """Return the due time to record: the one that waits to be acted on, else the next by the clock."""
     wished = retrain.triggers(md)
-    if wished.schedule is None:
+    if wished.schedule is None or retrain.wrong_schedule(md, now) is not None:
         return None
     due, block = retrain.due_time(md, now), retrain.blocked(md, seen, now)
     is_skipped = block is not None and block.is_refusal

@@ -53,7 +53,9 @@ PULL = {"name": "server", "image": "server:1", "ready": False, "state": {"waitin
 KILLED = pod(ready=False, revision=None, containerStatuses=[terminated("OOMKilled", 137, START)])
 REFUSED = [decision("Refuse", "ChecksumMismatch", message="model.onnx: sha256 differs")]
 ROLLED_BACK = [decision("Rollback", "ErrorRateHigher")]
-LIMITED = {"template": True, "training": {"maxPerDay": 0, "template": deployment().spec.training.template.dump()}}  # type: ignore[union-attr]
+TEMPLATE = deployment().spec.training.template.dump()  # type: ignore[union-attr]
+LIMITED = {"template": True, "training": {"maxPerDay": 0, "template": TEMPLATE}}
+UNREADABLE = {"training": {"template": TEMPLATE, "triggers": {"schedule": "0 4 * *"}}}
 PAUSE = {"canary": {"steps": [{"setWeight": 20}, {"pause": {}}]}}
 SMALL = {"canary": {"steps": [{"setWeight": 20}], "analysis": {"minSamplesPerArm": 10}}}
 
@@ -197,6 +199,9 @@ CASES: dict[str, tuple[Case, str, str, str]] = {
     "no run is wanted": (case(deployment(), pods=[ANSWERS]), "TrainingReady", "True", "Idle"),
     "a run is under way": (case(deployment(), runs=[run(verdict=None)]), "TrainingReady", "True", "Running"),
     "there is no template": (case(deployment(template=False)), "TrainingReady", "False", "NoTemplate"),
+    "its schedule cannot be read": (
+        case(deployment(**UNREADABLE), pods=[ANSWERS]), "TrainingReady", "False", "InvalidSpec",
+    ),
     "no more today": (case(deployment(**LIMITED)), "TrainingReady", "False", "DailyLimit"),
     "there is no data": (case(deployment(), data=None), "TrainingReady", "False", "WaitingForDataSource"),
     "retrains are suspended": (case(deployment(suspend=True)), "TrainingReady", "False", "Suspended"),
@@ -257,6 +262,7 @@ SITUATIONS: dict[str, tuple[Case, str]] = {
     "rolled back, the old version serving": (case(deployment({"decisions": ROLLED_BACK}), pods=[ANSWERS]), "Current"),
     "a candidate corrupt or unsigned": (case(deployment({"decisions": REFUSED}), pods=[ANSWERS]), "Current"),
     "the same, and nothing serves": (case(deployment({"decisions": REFUSED}, served=False)), "Failed"),
+    "a schedule that cannot be read, the model serving": (case(deployment(**UNREADABLE), pods=[ANSWERS]), "Failed"),
     "all pods gone": (case(deployment({"settledGeneration": 1}), HOUR_LATER), "InProgress"),
     "a new spec's pods cannot come up beside the old": (
         case(deployment({"settledGeneration": 1}, metadata={"generation": 2}),
@@ -270,6 +276,22 @@ SITUATIONS: dict[str, tuple[Case, str]] = {
 @pytest.mark.parametrize(("found", "expected"), SITUATIONS.values(), ids=SITUATIONS.keys())
 def test_kstatus_reads(found: Case, expected: str) -> None:
     assert kstatus(judged(found).values()) == expected
+
+
+ZONE = {"template": TEMPLATE, "triggers": {"timeZone": "Mars/Olympus"}}
+UNREAD = {
+    "a schedule": (UNREADABLE, "spec.training.triggers.schedule: '0 4 * *' has 4 fields, cron has 5"),
+    "a time zone": ({"training": ZONE}, "spec.training.triggers.timeZone: 'Mars/Olympus' is no IANA time zone"),
+}
+
+
+@pytest.mark.parametrize(("spec", "text"), UNREAD.values(), ids=UNREAD.keys())
+def test_what_cannot_be_read_is_told_by_an_event(spec: Any, text: str) -> None:
+    outcome = status(*case(deployment({"settledGeneration": 1}, metadata={"generation": 2}, **spec), pods=[ANSWERS]))
+    assert outcome.status["settledGeneration"] == 1
+    told = {each["type"]: each["message"] for each in outcome.status["conditions"]}
+    assert told["TrainingReady"].startswith(text) and told["TrainingReady"].endswith("docs: reasons/InvalidSpec")
+    assert [event.reason for event in outcome.events if event.message == told["TrainingReady"]] == ["InvalidSpec"]
 
 
 def test_one_pods_trouble_is_told_while_others_answer() -> None:

@@ -39,6 +39,7 @@ BLOCKED = {
     "suspended": (deployment(suspend=True, **ASKED_AT), seen()),
     "no template": (deployment(template=False, **ASKED_AT), seen()),
     "no data": (deployment(**ASKED_AT), seen(data=None)),
+    "a schedule that cannot be read": (deployment(**training(triggers={"schedule": "61 4 * * 1"}), **ASKED_AT), seen()),
     "one at a time": (deployment(**ASKED_AT), seen(runs=[run(verdict=None)])),
     "a trial is under way": (deployment({"candidate": candidate()}, **ASKED_AT), seen()),
     "the day is full": (deployment(**training(maxPerDay=1), **ASKED_AT), seen(runs=[run()])),
