@@ -137,9 +137,9 @@ class World:
         return await self.api.list(JOB, "demo")
 
 
-def deaths(whole: World) -> Iterator[tuple[int, bool]]:
+def deaths(whole: Recorded) -> Iterator[tuple[int, bool]]:
     """Yield each call at which a process can die, and whether it was sent; of a read that makes no difference."""
-    for number, (verb, _) in enumerate(whole.recorded.calls):
+    for number, (verb, _) in enumerate(whole.calls):
         yield number, False
         if verb in WRITES:
             yield number, True

@@ -177,7 +177,7 @@ async def life(found: World) -> tuple[Object, list[str]]:
 async def test_a_death_at_any_call_loses_and_doubles_nothing() -> None:
     whole = world()
     expected = await life(whole)
-    for number, is_sent in deaths(whole):
+    for number, is_sent in deaths(whole.recorded):
         ended = await life(world(dies_at=number, is_sent=is_sent))
         assert ended == expected, f"died at call {number} ({whole.recorded.calls[number]}), sent: {is_sent}"
     assert len(whole.recorded.calls) > 30

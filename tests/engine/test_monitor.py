@@ -228,7 +228,7 @@ async def test_a_death_at_any_call_loses_and_doubles_nothing() -> None:
     whole = world(moved, **rules)
     expected = await life(whole)
     assert "request" in expected[0]
-    for number, is_sent in deaths(whole):
+    for number, is_sent in deaths(whole.recorded):
         ended = await life(world(moved, number, is_sent, **rules))
         assert ended == expected, f"died at call {number} ({whole.recorded.calls[number]}), sent: {is_sent}"
     assert len(whole.recorded.calls) > 20

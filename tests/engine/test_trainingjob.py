@@ -208,7 +208,7 @@ async def test_a_death_at_any_call_loses_and_doubles_nothing() -> None:
     whole = world(hindered_once)
     expected = await life(whole)
     assert {found["type"]: found["reason"] for found in expected[0]["conditions"]}["Complete"] == "HeldByGate"
-    for number, is_sent in deaths(whole):
+    for number, is_sent in deaths(whole.recorded):
         ended = await life(world(hindered_once, number, is_sent))
         assert ended == expected, f"died at call {number} ({whole.recorded.calls[number]}), sent: {is_sent}"
     assert len(whole.recorded.calls) > 25
