@@ -122,6 +122,7 @@ def loop(cluster: Cluster) -> str:
                 lambda: cluster.story(DEMO),
             )
             tell(f"{second['version']} is champion; answers {shifted.by_status} by version {shifted.by_version}")
+            tell(f"forwarded ports that broke: {calm.tunnels + shifted.tunnels}")
         assert set(calm.by_status) | set(shifted.by_status) == {200}, calm.refused + shifted.refused
         assert set(shifted.by_version) == {first["version"], second["version"]}
         eventually(lambda: len(killed) >= KILLS, 300, f"{KILLS} kills")

@@ -7,9 +7,8 @@ import itertools
 import json
 import sys
 import threading
-import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
@@ -44,6 +43,8 @@ class Answers:
     by_status: dict[int, int] = field(default_factory=dict)
     by_version: dict[str, int] = field(default_factory=dict)
     refused: list[str] = field(default_factory=list)
+    tunnels: list[str] = field(default_factory=list)
+    """Forwarded ports that broke."""
 
     def note(self, status: int, version: str, text: str) -> None:
         self.by_status[status] = self.by_status.get(status, 0) + 1
@@ -54,41 +55,58 @@ class Answers:
 
 def ask(url: str, model: str, flight: dict[str, str]) -> tuple[int, str, str, dict[str, object]]:
     """Send one flight; return status, the answer's model version and digest, and its body."""
+    connection = connected(url)
+    try:
+        return asked(connection, model, flight)
+    finally:
+        connection.close()
+
+
+def connected(url: str) -> http.client.HTTPConnection:
+    """Return a connection to a forwarded port."""
     parts = urlsplit(url)
-    connection = http.client.HTTPConnection(parts.hostname or "localhost", parts.port or 80, timeout=30)
-    connection.request(
-        "POST",
-        f"/v2/models/{model}/infer",
-        json.dumps(flights.request(flight)),
-        {"Content-Type": "application/json"},
-    )
+    return http.client.HTTPConnection(parts.hostname or "localhost", parts.port or 80, timeout=10)
+
+
+def asked(
+    connection: http.client.HTTPConnection, model: str, flight: dict[str, str]
+) -> tuple[int, str, str, dict[str, object]]:
+    """Send one flight over an open connection."""
+    body = json.dumps(flights.request(flight))
+    connection.request("POST", f"/v2/models/{model}/infer", body, {"Content-Type": "application/json"})
     answer = connection.getresponse()
-    body = json.loads(answer.read())
-    connection.close()
-    version = str(answer.getheader("treadle-model-version") or body.get("model_version") or "")
-    return answer.status, version, str(answer.getheader("treadle-model-digest") or ""), body
+    told = json.loads(answer.read())
+    version, digest = (answer.getheader(f"treadle-model-{name}", "") for name in ("version", "digest"))
+    return answer.status, version, digest, told
 
 
 @contextmanager
 def replaying(namespace: str, model: str, month: int, *, shift: bool, rate: float) -> Iterator[Answers]:
     """Send a month's flights over and over at a steady rate while the block runs."""
-    sent = flights.mixed([row for row in flights.flights({month}, utc=shift)[month] if row["arr_delay"] != "NA"])
-    answers, stop = Answers(), threading.Event()
+    flown = [row for row in flights.flights({month}, utc=shift)[month] if row["arr_delay"] != "NA"]
+    sent, answers, stop = itertools.cycle(flights.mixed(flown)), Answers(), threading.Event()
 
-    def send(url: str) -> None:
-        began = time.monotonic()
-        for number, flight in enumerate(itertools.cycle(sent)):
-            if stop.wait(max(0.0, began + number / rate - time.monotonic())):
-                return
-            status, version, _, body = ask(url, model, flight)
-            answers.note(status, version, json.dumps(body))
+    def send() -> None:
+        while not stop.is_set():
+            try:
+                with flights.forwarded(model, 80, namespace) as url:
+                    send_over(connected(url))
+            except (OSError, http.client.HTTPException, SystemExit) as problem:
+                # kubectl's tunnel stalls now and then; what the server says is never an exception.
+                answers.tunnels.append(repr(problem))
+                stop.wait(1)
 
-    with flights.forwarded(model, 80, namespace) as url:
-        sender = threading.Thread(target=send, args=(url,), daemon=True)
-        sender.start()
-        try:
-            yield answers
-        finally:
-            stop.set()
-            sender.join(30)
+    def send_over(connection: http.client.HTTPConnection) -> None:
+        with closing(connection):
+            while not stop.wait(1 / rate):
+                status, version, _, body = asked(connection, model, next(sent))
+                answers.note(status, version, json.dumps(body))
+
+    sender = threading.Thread(target=send, daemon=True)
+    sender.start()
+    try:
+        yield answers
+    finally:
+        stop.set()
+        sender.join(60)
     assert not sender.is_alive(), "the sender did not end"
