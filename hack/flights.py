@@ -34,6 +34,8 @@ INPUTS = {
     "dest": "BYTES",
 }
 PREFIX = "nycflights13/"
+CONNECTIONS = 5
+"""So many in a row without an answer end a replay."""
 
 type Flight = dict[str, str]
 
@@ -168,24 +170,30 @@ def upload(files: dict[str, bytes], options: argparse.Namespace) -> None:
         put(files, options.bucket, endpoint, options.namespace)
 
 
-def send(rows: list[Flight], url: str, model: str, rate: float) -> dict[int, int]:
-    """Send flights one after the other, at most `rate` a second (0: as fast as answered); count answers by status."""
+def send(rows: list[Flight], url: str, model: str, rate: float, answers: dict[int, int]) -> int:
+    """Send flights one after the other, at most `rate` a second (0: as fast as answered), over one connection.
+
+    Counts answers by status; returns how many were answered before the connection broke, if it did.
+    """
     parts = urlsplit(url)
-    connection = http.client.HTTPConnection(parts.hostname or "localhost", parts.port or 80, timeout=30)
-    answers: dict[int, int] = {}
+    connection = http.client.HTTPConnection(parts.hostname or "localhost", parts.port or 80, timeout=10)
     began = time.monotonic()
     for number, flight in enumerate(rows):
         if rate:
             time.sleep(max(0.0, began + number / rate - time.monotonic()))
         body = json.dumps(request(flight))
-        connection.request("POST", f"/v2/models/{model}/infer", body, {"Content-Type": "application/json"})
-        answer = connection.getresponse()
-        text = answer.read()
+        try:
+            connection.request("POST", f"/v2/models/{model}/infer", body, {"Content-Type": "application/json"})
+            answer = connection.getresponse()
+            text = answer.read()
+        except (OSError, http.client.HTTPException) as problem:
+            print(f"the connection broke: {problem!r}", file=sys.stderr)
+            return number
         answers[answer.status] = answers.get(answer.status, 0) + 1
         if answer.status != 200 and answers[answer.status] == 1:
             print(f"first answer {answer.status}: {text[:300].decode(errors='replace')}", file=sys.stderr)
     connection.close()
-    return answers
+    return len(rows)
 
 
 def cut(options: argparse.Namespace) -> int:
@@ -239,12 +247,16 @@ def replay(options: argparse.Namespace) -> int:
     rows = flights({options.month}, utc=options.shift)[options.month]
     flown = [row for row in rows if row["arr_delay"] != "NA"]
     chosen = mixed(spread(flown, options.count) if options.count else flown)
-    with reached(options) as url:
-        answers = send(chosen, url, options.model, options.rate)
-    print(f"sent {len(chosen)} flights; answers by status: {answers}")
+    left, answers, idle = chosen, dict[int, int](), 0
+    while left and idle < CONNECTIONS:
+        # kubectl's tunnel stalls now and then, and a new one goes on.
+        with reached(options) as url:
+            sent = send(left, url, options.model, options.rate, answers)
+        left, idle = left[sent:], 0 if sent else idle + 1
+    print(f"sent {len(chosen) - len(left)} of {len(chosen)} flights; answers by status: {answers}")
     if options.labels:
         upload({PREFIX + object_name(options.month): as_csv(rows)}, options)
-    return 0 if set(answers) <= {200} else 1
+    return 0 if set(answers) <= {200} and not left else 1
 
 
 def arguments() -> argparse.ArgumentParser:
