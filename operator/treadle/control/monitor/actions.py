@@ -113,7 +113,7 @@ def counted(record: RetrainStatus | None, seen: Seen) -> RetrainStatus | None:
 def requested(monitor: Monitor, record: MonitorStatus, seen: Seen, now: datetime) -> tuple[MonitorStatus, Condition]:
     """Return the record with the request that stands now, and whether a wanted retrain is blocked.
 
-    A request stands while windows call for it and its champion serves; Rollback goes before Retrain.
+    A request stands while windows call for it and its champion serves; Rollback goes before Retrain, if it can.
     """
     free = no("RetrainBlocked", R.FREE)
     champion = seen.champion
@@ -124,7 +124,7 @@ def requested(monitor: Monitor, record: MonitorStatus, seen: Seen, now: datetime
         return record.model_copy(update={"request": current}), free
     called = calls(monitor, record.windows or [], champion)
     rollback = next((call for call in called if call.action.do is ActionKind.ROLLBACK), None)
-    if rollback is not None:
+    if rollback is not None and can_go_back(seen):
         if current is not None and current.action is ActionKind.ROLLBACK:
             return record.model_copy(update={"request": current}), free
         return with_request(monitor, record, rollback, champion, now), free
@@ -132,7 +132,11 @@ def requested(monitor: Monitor, record: MonitorStatus, seen: Seen, now: datetime
     if retrain is None:
         block = broken(monitor, record.retrain)
         return record.model_copy(update={"request": None}), yes_blocked(block) if block else free
+    if current is not None and current.action is not ActionKind.RETRAIN:
+        current = None  # No window calls for it any more.
     standing = record.model_copy(update={"request": current})
+    if seen.watched is None or not seen.watched.has_template:
+        return standing, yes_blocked(no_template(monitor))
     if current is not None and seen.answer is None:
         return standing, no("RetrainBlocked", R.FREE, f"asked at {current.requested_at}, not answered yet")
     if (block := blocked(monitor, record, seen, retrain, now)) is not None:
@@ -180,11 +184,19 @@ def with_request(monitor: Monitor, record: MonitorStatus, call: Call, champion: 
     return record.model_copy(update={"request": request, "decisions": decisions, "retrain": retrain})
 
 
+def can_go_back(seen: Seen) -> bool:
+    """Say whether there is a champion before this one; where there is none, a retrain is asked for instead."""
+    return seen.watched is not None and seen.watched.status.last_known_good is not None
+
+
+def no_template(monitor: Monitor) -> Block:
+    """Return that the target has no recipe; it then looks at no request for a retrain."""
+    target = monitor.spec.target_ref.name
+    return Block(R.NO_TEMPLATE, f"ModelDeployment {target!r} has no training.template; add one")
+
+
 def blocked(monitor: Monitor, record: MonitorStatus, seen: Seen, call: Call, now: datetime) -> Block | None:
     """Return why the retrain that the windows call for may not be asked for now; the first reason speaks."""
-    target = monitor.spec.target_ref.name
-    if seen.watched is None or not seen.watched.has_template:
-        return Block(R.NO_TEMPLATE, f"ModelDeployment {target!r} has no training.template; add one")
     if (block := broken(monitor, record.retrain)) is not None:
         return block
     if (block := in_progress(seen)) is not None:

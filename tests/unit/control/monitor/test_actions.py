@@ -177,6 +177,9 @@ BLOCKS: dict[str, tuple[Monitor, Seen, tuple[str, str]]] = {
     ),
     "no version yet": (watching("d"), seen(current=None), ("False", "Free")),
     "not answered yet": (watching("d", status={"request": ASKED}), seen(), ("False", "Free")),
+    "never answered, since the template is gone": (
+        watching("d", status={"request": ASKED}), seen(template=False), ("True", "NoTemplate"),
+    ),
     "suspended": (watching("d", suspended=True), seen(template=False), ("False", "Free")),
 }  # fmt: skip
 
@@ -223,6 +226,7 @@ def test_where_the_rows_begin(rules: Object, since: str | None) -> None:
     assert record.request is not None and record.request.since == since
 
 
+FORMER = {"lastKnownGood": {"version": "v0", "digest": digest("9"), "loadedUntil": "2026-01-05T09:00:00Z"}}
 STANDING: dict[str, tuple[Monitor, Seen, str | None]] = {
     "while it is not answered": (watching("d", "d", status={"request": ASKED}), seen(), "r1"),
     "while its run goes on": (
@@ -253,12 +257,24 @@ STANDING: dict[str, tuple[Monitor, Seen, str | None]] = {
     "until another champion answers": (
         watching("h", status={"request": {**ASKED, "subject": digest("f")}}), seen(), None,
     ),
+    "though its target has no template any more": (
+        watching("d", "d", status={"request": ASKED}), seen(template=False), "r1",
+    ),
     "a rollback goes before it": (
-        watching("b", "q", actions=[RELEARN, ESCAPE], status={"request": ASKED}), seen(), "new",
+        watching("b", "q", actions=[RELEARN, ESCAPE], status={"request": ASKED}), seen(status=FORMER), "new",
+    ),
+    "a rollback to nothing does not": (
+        watching("b", "q", actions=[RELEARN, ESCAPE], status={"request": ASKED}), seen(), "r1",
     ),
     "a rollback is asked for once": (
-        watching("q", "q", actions=[ESCAPE], status={"request": {**ASKED, "action": "Rollback"}}), seen(), "r1",
+        watching("q", "q", actions=[ESCAPE], status={"request": {**ASKED, "action": "Rollback"}}),
+        seen(status=FORMER), "r1",
     ),
+    "a rollback that no window calls for gives way to a retrain": (
+        watching("d", actions=[RELEARN, ESCAPE], status={"request": {**ASKED, "action": "Rollback"}}),
+        seen(status=FORMER), "new",
+    ),
+    "a rollback to nothing is not asked for": (watching("q", "q", actions=[ESCAPE]), seen(), None),
 }  # fmt: skip
 
 
