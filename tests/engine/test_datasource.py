@@ -2,8 +2,6 @@
 
 from typing import Any
 
-import pytest
-
 from builders import data_source, digest, ingest_result
 from crashes import World, deaths, judgements, step_of
 from treadle.api.names import ANNOTATION_REQUESTED_AT
@@ -41,16 +39,6 @@ async def test_the_first_version_costs_twelve_reads_and_four_writes() -> None:
     assert found.recorded.writes() == [
         ("apply_status", "DataSource"), ("apply", "Job"), ("apply_status", "DataSource"), ("create", "Event"),
     ]  # fmt: skip
-
-
-@pytest.mark.parametrize("spec", [{}, {"inline": True}, {"schedule": "15 * * * *"}], ids=["plain", "inline", "cron"])
-async def test_a_settled_source_reads_six_times_at_most_and_writes_nothing(spec: dict[str, Any]) -> None:
-    found = await made(**spec)
-    await found.settle(*KIND)
-    found.recorded.calls.clear()
-    await found.pass_(*KIND)
-    assert found.recorded.reads() <= 6
-    assert found.recorded.writes() == []
 
 
 async def test_a_due_time_fetches_once() -> None:

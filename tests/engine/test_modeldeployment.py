@@ -2,8 +2,9 @@
 
 import copy
 import dataclasses
+import functools
 import itertools
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -343,14 +344,44 @@ async def test_the_first_model_becomes_champion_once_pods_verified_it() -> None:
     assert [row["action"] for row in now["decisions"]] == ["Promote", "Try", "Retrain"]
 
 
-async def test_at_rest_nothing_is_written_and_little_is_read() -> None:
-    found = await served()
-    await found.turns(2)
-    called = Recorded(found.api)
-    found.through = called
+async def refused() -> World:
+    """Return a world in which the first model was refused, so that nothing serves."""
+    found = await world()
+    found.models["a"] = Behaviour("SignatureInvalid", "no key of Secret treadle-signing signed it")
+    await found.turns(5)
+    return found
+
+
+async def by_hand(second: bool = False) -> World:
+    """Return a world without a template, which serves the model of a run made by hand, or that of a second one."""
+    found = World(verdicts={"d": ("Promote", "a"), "e": ("Promote", "b")}, traffic=400)
+    await found.create(hand_made())
+    await found.create(model_deployment(template=False, strategy=CANARY))
+    await found.turns(5)
+    if second:
+        await found.create(hand_made("second", "e"))
+        await found.turns(12)
+    assert (await found.status())["champion"]["digest"] == digest("b" if second else "a")
+    return found
+
+
+RESTING: dict[str, tuple[Callable[[], Awaitable[World]], int]] = {
+    "with a template: Monitors and DataSource beside its own": (served, 8),
+    "without one": (by_hand, 6),
+    "without one, and a Monitor may ask to go back": (functools.partial(by_hand, second=True), 7),
+    "without a model that is served": (refused, 6),
+}
+
+
+@pytest.mark.parametrize(("rest", "reads"), RESTING.values(), ids=RESTING.keys())
+async def test_at_rest_nothing_is_written_and_little_is_read(rest: Callable[[], Awaitable[World]], reads: int) -> None:
+    found = await rest()
+    found.traffic = 0
+    await found.turns(2, seconds=3600)
+    found.through = called = Recorded(found.api)
     assert await found.look(5) == pytest.approx(600, rel=0.2)
-    assert len(called.writes()) == 0
-    assert called.reads() <= 8
+    assert called.writes() == []
+    assert called.reads() == reads, called.calls
 
 
 async def test_a_pass_that_finds_nothing_made_yet_stays_within_its_budget() -> None:
@@ -440,9 +471,7 @@ async def test_a_tampered_candidate_is_refused_and_the_champion_goes_on() -> Non
 
 
 async def test_a_tampered_first_model_stalls_and_the_next_one_recovers() -> None:
-    found = await world()
-    found.models["a"] = Behaviour("SignatureInvalid", "no key of Secret treadle-signing signed it")
-    await found.turns(5)
+    found = await refused()
     assert await found.condition("Ready") == ("False", "SignatureInvalid")
     assert await found.condition("Stalled") == ("True", "SignatureInvalid")
     assert await found.condition("Reconciling") == ("False", "Settled")
@@ -818,9 +847,9 @@ async def test_traffic_alone_writes_nothing() -> None:
     assert len(called.writes()) <= 6  # as often as the number of rows doubles
 
 
-def hand_made(name: str = "flights-late-first") -> Object:
+def hand_made(name: str = "flights-late-first", data: str = "d") -> Object:
     against = {"gate": {"against": {"deploymentRef": {"name": "flights-late"}}}}
-    spec = {**recipe(), **against, "dataRef": {"name": "flights", "version": digest("d")}}
+    spec = {**recipe(), **against, "dataRef": {"name": "flights", "version": digest(data)}}
     return {
         "apiVersion": API_VERSION,
         "kind": "TrainingJob",

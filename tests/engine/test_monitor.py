@@ -67,17 +67,6 @@ async def test_a_window_costs_three_writes_and_a_few_reads() -> None:
     )  # fmt: skip
 
 
-async def test_a_settled_monitor_reads_six_times_at_most_and_writes_nothing() -> None:
-    found = world(moved, **RELEARN)
-    await begin(found)
-    await windows(found, 3)
-    found.recorded.calls.clear()
-    await found.pass_(*KIND)
-    assert found.recorded.reads() <= 6
-    assert found.recorded.writes() == []
-    assert found.again is not None and found.again <= 60
-
-
 async def test_an_operator_that_fell_behind_judges_only_the_newest_window() -> None:
     found = world()
     await begin(found)

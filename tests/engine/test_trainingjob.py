@@ -47,14 +47,6 @@ async def test_a_run_costs_twelve_reads_and_four_writes() -> None:
     ]  # fmt: skip
 
 
-async def test_a_finished_run_reads_twice_and_writes_nothing() -> None:
-    found = await made()
-    await found.settle(*KIND)
-    found.recorded.calls.clear()
-    await found.pass_(*KIND)
-    assert found.recorded.calls == [("get", "TrainingJob"), ("list", "Job")]
-
-
 async def test_the_job_is_told_the_version_and_the_champion_of_the_start() -> None:
     found = await made(against="flights-late")
     found.put(model_deployment(champion=champion("a")))

@@ -43,6 +43,7 @@ KINDS: tuple[Kind[Any, Any], ...] = (
         gvk=MODEL_DEPLOYMENT,
         conditions=model_deployment_status.CONDITIONS,
         children=model_deployment_children.CHILDREN,
+        living=model_deployment_children.children,
         parse=ModelDeployment.read,
         observe=model_deployment_view.observe,
         desired=model_deployment_children.desired,

@@ -155,6 +155,8 @@ class Kind[R, S: Seen]:
     observe: Callable[[R, Ports], Awaitable[S]]
     desired: Callable[[R, S, datetime], Sequence[Object]]
     status: Callable[[R, S, datetime], Outcome]
+    living: Callable[[R], Sequence[Gvk]] | None = None
+    """The types of which children can be there, by its status, so that no others are read; None: all."""
 
     @property
     def name(self) -> str:

@@ -45,11 +45,12 @@ async def _pass[R, S: Seen](kind: Kind[R, S], key: Key, ports: Ports) -> float |
     now = ports.now()
     try:
         resource = parse(kind, raw)
+        children = kind.living(resource) if kind.living is not None else kind.children
         # Read before `observe`, which then finds most of what it asks for already read.
-        await children_of(raw, kind.children, ports.api)
+        await children_of(raw, children, ports.api)
         seen = await kind.observe(resource, ports)
         live = await apply_all(kind.desired(resource, seen, now), raw, ports.api)
-        await prune(kind.children, raw, live, ports.api)
+        await prune(children, raw, live, ports.api)
         outcome = kind.status(resource, seen.having(live), now)
     except (Wait, Invalid) as stop:
         outcome = stopped(kind.conditions, raw, stop, now)

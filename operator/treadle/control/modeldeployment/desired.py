@@ -17,7 +17,7 @@ from treadle.api.names import (
 from treadle.api.plan import ENV_SERVE, PLAN_FILE, PREDICT_PORT, STATE_PORT, ReleasePlan, ServerSpec
 from treadle.api.step import DEFAULT_MOUNTS, ENV_MOUNTS, StoreAddress
 from treadle.control.engine.objects import keep, owned, touch
-from treadle.control.engine.ports import CONFIG_MAP, DEPLOYMENT, SERVICE, TRAINING_JOB, Object
+from treadle.control.engine.ports import CONFIG_MAP, DEPLOYMENT, SERVICE, TRAINING_JOB, Gvk, Object
 from treadle.control.jobs import step_owner
 from treadle.control.modeldeployment import plan, retrain
 from treadle.control.modeldeployment.seen import Seen
@@ -53,6 +53,12 @@ def desired(md: ModelDeployment, seen: Seen, now: datetime) -> Sequence[Object]:
 def has_model(record: ModelDeploymentStatus) -> bool:
     """Say whether there is something to serve or to try."""
     return record.champion is not None or record.candidate is not None
+
+
+def children(md: ModelDeployment) -> Sequence[Gvk]:
+    """Return the types of which it can have children: plan and pods were made only if status tells of a plan."""
+    was_made = has_model(md.status) or md.status.plan is not None
+    return CHILDREN if was_made else (SERVICE, TRAINING_JOB)
 
 
 def selector(md: ModelDeployment) -> dict[str, str]:

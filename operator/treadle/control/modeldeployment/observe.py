@@ -63,12 +63,17 @@ async def observe(md: ModelDeployment, ports: Ports) -> Seen:
         runs=runs,
         has_data_source=data is not None,
         data_digest=_version(data),
-        # A Monitor asks about a champion; before there is one, nobody can.
-        asks=_asks(md, await api.list(MONITOR, namespace)) if md.status.champion else (),
+        asks=_asks(md, await api.list(MONITOR, namespace)) if may_be_asked(md) else (),
         pods=await _pods(await api.list(POD, namespace, labels=selector(md)), ports.pods),
         plan=read_plan(await api.get(CONFIG_MAP, namespace, plan_name(md.metadata.name))),
         owner_uid=md.metadata.uid,
     )
+
+
+def may_be_asked(md: ModelDeployment) -> bool:
+    """Say whether a Monitor can want something: a retrain needs a template, a rollback a former champion."""
+    has_template = md.spec.training is not None and md.spec.training.template is not None
+    return md.status.champion is not None and (has_template or md.status.last_known_good is not None)
 
 
 async def _data(md: ModelDeployment, api: Api) -> Object | None:
