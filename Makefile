@@ -50,12 +50,13 @@ verify: venv ## format, lint, types, import contracts, generated files, unit and
 	$(RUN)/python -m treadle.api.crds --check crds/
 	$(RUN)/python -m treadle.api.crds --check charts/treadle/files/crds/
 	$(RUN)/python hack/docs.py --check
-	$(RUN)/pytest tests/unit tests/engine
+	$(RUN)/pytest -n auto tests/unit tests/engine
 
 .PHONY: test
 test: venv ## unit, engine, store, semantics and api tests, against a real kube-apiserver, etcd and VersityGW
 	hack/cluster/build.sh etcd versitygw kube-apiserver kubectl helm
-	$(RUN)/pytest tests/unit tests/engine tests/store tests/semantics tests/api
+	$(RUN)/pytest -n auto tests/unit tests/engine
+	$(RUN)/pytest tests/store tests/semantics tests/api
 
 .PHONY: e2e
 e2e: venv cluster images images-check ## the whole loop and its faults on the test cluster

@@ -14,6 +14,14 @@ from cluster import KINDS, PATHS, Cluster, apply, eventually, kubectl, run
 DEMO, SYSTEM = "demo", "treadle-system"
 IDLE_SECONDS = 60
 AUDIT = Path("/var/lib/treadle-cluster/log/audit.log")
+RARE = {
+    ("delete", "treadle.dev", "trainingjobs"): "beyond the limits of history",
+    ("delete", "apps", "deployments"): "when neither champion nor candidate is left",
+    ("delete", "", "configmaps"): "the same",
+    ("delete", "batch", "jobs"): "an old one beyond those kept, or one whose pod is lost",
+    ("get", "", "serviceaccounts"): "where a pod block names one",
+}
+"""Rights for what these acts need not reach; tests/api/test_chart.py derives all of them from the code."""
 WRITES = frozenset({"create", "update", "patch", "delete", "deletecollection"})
 
 pytestmark = pytest.mark.timeout(600)
@@ -51,7 +59,8 @@ def written(cluster: Cluster) -> dict[str, str]:
         for each in listed["items"]:
             meta = each["metadata"]
             marks = meta.get("labels") or {}
-            if kind in KINDS or kind == "Event" or marks.get("app.kubernetes.io/managed-by") == "treadle":
+            about = (each.get("regarding") or {}).get("kind")
+            if kind in KINDS or about in KINDS or marks.get("app.kubernetes.io/managed-by") == "treadle":
                 found[f"{kind} {meta['namespace']}/{meta['name']}"] = meta["resourceVersion"]
     return found
 
@@ -69,7 +78,10 @@ def test_an_idle_operator_writes_nothing(installed: Cluster) -> None:
     lease = lease_of(installed)
     time.sleep(IDLE_SECONDS)
     assert lease_of(installed) != lease, "the Lease is not renewed: no operator is alive"
-    assert written(installed) == before
+    after = written(installed)
+    assert not (made := {name: at for name, at in after.items() if before.get(name) != at}), made
+    # Events go by themselves after an hour.
+    assert not (gone := {name for name in before if name not in after and not name.startswith("Event ")}), gone
     if AUDIT.exists():
         late = [
             (entry["verb"], entry["objectRef"])
@@ -80,6 +92,12 @@ def test_an_idle_operator_writes_nothing(installed: Cluster) -> None:
             and dict(entry["objectRef"]).get("resource") != "leases"  # type: ignore[call-overload]
         ]
         assert not late, late
+
+
+def verbs_of(entry: dict[str, object]) -> tuple[str, ...]:
+    """Return the rights that a request needed: an apply that makes an object needs two."""
+    verb, response = str(entry["verb"]), dict(entry.get("responseStatus") or {})  # type: ignore[call-overload]
+    return (verb, "create") if verb == "patch" and response.get("code") == 201 else (verb,)
 
 
 def stamp_of(entry: dict[str, object]) -> float:
@@ -107,18 +125,19 @@ def quiet(cluster: Cluster) -> None:
     eventually(is_still, 240, "nothing is written for 15 s", lambda: cluster.story(DEMO))
 
 
-def test_the_operator_used_each_right_that_it_has(installed: Cluster) -> None:
+def test_the_operator_used_each_right_that_it_has_but_the_rare_ones(installed: Cluster) -> None:
     if not AUDIT.exists():
         pytest.skip("this cluster keeps no audit log that can be read; one that hack/cluster starts does")
     used = {
         (
-            str(entry["verb"]),
+            verb,
             str(reference.get("apiGroup", "")),
-            "/".join(filter(None, (reference.get("resource", ""), reference.get("subresource", "")))),
+            "/".join(filter(None, map(reference.get, ("resource", "subresource")))),
         )
         for entry in audited()
         if "treadle-operator" in str(entry["user"])
         for reference in [dict(entry.get("objectRef") or {})]  # type: ignore[call-overload]
+        for verb in verbs_of(entry)
     }
     granted = set()
     for kind in ("clusterroles", "roles"):
@@ -138,7 +157,7 @@ def test_the_operator_used_each_right_that_it_has(installed: Cluster) -> None:
                     for resource in rule.get("resources", [])
                 }
     assert granted, "no role of the chart was found"
-    assert not (unused := granted - used), sorted(unused)
+    assert not (unused := granted - used - set(RARE)), sorted(unused)
 
 
 def test_uninstalling_keeps_the_types_and_their_objects(installed: Cluster) -> None:

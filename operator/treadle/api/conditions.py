@@ -1,5 +1,6 @@
 """A condition of an object, as the Kubernetes API conventions define it."""
 
+import re
 from typing import Annotated, Literal
 
 from pydantic import StringConstraints
@@ -8,6 +9,7 @@ from treadle.api.base import Record
 from treadle.api.reasons import Reason
 
 MESSAGE_LIMIT = 300
+PAGE = re.compile(r"\.?\s*docs: reasons/\w+$")
 
 
 class Condition(Record):
@@ -46,3 +48,10 @@ def line(text: str, limit: int = MESSAGE_LIMIT) -> str:
     """Return text as one line of at most `limit` characters."""
     flat = " ".join(text.split())
     return flat if len(flat) <= limit else flat[: limit - 1] + "…"
+
+
+def paged(reason: Reason | str, text: str) -> str:
+    """Return one line of at most 300 characters that ends with the reason's page, and with no other."""
+    page = f" docs: reasons/{reason}"
+    said = line(PAGE.sub("", text), MESSAGE_LIMIT - len(page) - 1)
+    return f"{said if said.endswith(('.', '?')) else f'{said}.'}{page}"

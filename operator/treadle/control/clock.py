@@ -2,9 +2,9 @@
 
 from datetime import datetime
 
+from treadle.api.conditions import paged
 from treadle.api.reasons import Reason
 from treadle.control.engine.errors import Invalid
-from treadle.control.judged import paged
 from treadle.control.schedule import latest_due, next_due, time_zone
 
 

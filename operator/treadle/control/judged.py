@@ -1,15 +1,11 @@
-"""What a kind says beside what its status said before: carried conditions, changes worth an event, pages."""
+"""What a kind says beside what its status said before: carried conditions, and changes worth an event."""
 
-import re
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 
-from treadle.api.conditions import MESSAGE_LIMIT, Condition, line
-from treadle.api.reasons import Reason
+from treadle.api.conditions import Condition
 from treadle.control.engine import conditions
 from treadle.control.engine.ports import Event, Object
-
-PAGE = re.compile(r"\.?\s*docs: reasons/\w+$")
 
 
 def written(
@@ -43,9 +39,3 @@ def told(standing: Iterable[Condition], current: Condition, *, is_warning: bool)
     if not has_turned(standing, current):
         return []
     return [Event(current.reason, current.message, "Warning" if is_warning else "Normal")]
-
-
-def paged(reason: Reason | str, text: str) -> str:
-    """Return one line of at most 300 characters that ends with the reason's page."""
-    page = f" docs: reasons/{reason}"
-    return f"{line(PAGE.sub('', text), MESSAGE_LIMIT - len(page) - 1).removesuffix('.')}.{page}"

@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from treadle.api.conditions import MESSAGE_LIMIT, line
+from treadle.api.conditions import paged
 from treadle.api.reasons import Reason
 
 type Condition = Literal["Fetched", "SchemaValid", "PrivacyApplied", "QualityPassed"]
@@ -28,19 +28,13 @@ class Refused(Exception):
     def __init__(self, condition: Condition, reason: Reason, text: str) -> None:
         self.condition: Condition = condition
         self.reason = reason
-        self.message = message_of(reason, text)
+        self.message = paged(reason, text)
         super().__init__(self.message)
 
     @property
     def outcome(self) -> Literal["Rejected", "Failed"]:
         """Say whether the data was judged and refused, or could not be judged."""
         return "Rejected" if self.reason in _OF_THE_DATA else "Failed"
-
-
-def message_of(reason: Reason, text: str) -> str:
-    """Return one line of at most 300 characters that ends with the reason's page."""
-    page = f" docs: reasons/{reason.value}"
-    return f"{line(text, MESSAGE_LIMIT - len(page) - 1).removesuffix('.')}.{page}"
 
 
 def invalid(condition: Condition, field: str, text: str) -> Refused:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from treadle.api.artifacts import SCORE_COLUMN
-from treadle.api.conditions import MESSAGE_LIMIT, line
+from treadle.api.conditions import line, paged
 from treadle.api.monitor import Drift, Window, WindowVerdict
 from treadle.api.reasons import Reason
 from treadle.api.step import WindowFinding
@@ -154,9 +154,7 @@ def finding(
     """Return a finding; one that a person should act on names its page."""
     if reason in (Reason.ENOUGH, Reason.NO_DRIFT, Reason.WITHIN_LIMITS) or status == "Unknown":
         return WindowFinding(status=status, reason=reason, message=line(text))
-    page = f" docs: reasons/{reason.value}"
-    message = f"{line(text, MESSAGE_LIMIT - len(page) - 1).removesuffix('.')}.{page}"
-    return WindowFinding(status=status, reason=reason, message=message, column=column)
+    return WindowFinding(status=status, reason=reason, message=paged(reason, text), column=column)
 
 
 def counted(number: int, noun: str) -> str:

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from treadle.api.conditions import MESSAGE_LIMIT, line
+from treadle.api.conditions import paged
 from treadle.api.reasons import Reason
 
 RESTORE = "Restore an object version, or delete it"
@@ -20,11 +20,9 @@ class StoreError(Exception):
     """A store, or a source, that does not do what was asked; the message is for the person who can mend it."""
 
     def __init__(self, reason: Reason, message: str) -> None:
-        page = f" docs: reasons/{reason.value}"
-        text = line(message, MESSAGE_LIMIT - len(page) - 1).removesuffix(".")
-        super().__init__(f"{text}.{page}")
         self.reason = reason
-        self.message = f"{text}.{page}"
+        self.message = paged(reason, message)
+        super().__init__(self.message)
 
     def __reduce__(self) -> tuple[type["StoreError"], tuple[Reason, str]]:
         """Travel between processes: the page is appended again."""

@@ -1,6 +1,6 @@
 """What ends a training run for good: a reason, one line for the person who can mend it, and the stage that failed."""
 
-from treadle.api.conditions import MESSAGE_LIMIT, line
+from treadle.api.conditions import paged
 from treadle.api.reasons import Reason
 
 DATA_RESOLVED = "DataResolved"
@@ -14,9 +14,8 @@ class Refused(Exception):
     """A run that no repetition can save: data, recipe or metrics must change first."""
 
     def __init__(self, reason: Reason, message: str, failed: str) -> None:
-        page = f" docs: reasons/{reason.value}"
         self.reason = reason
-        self.message = f"{line(message, MESSAGE_LIMIT - len(page) - 1).removesuffix('.')}.{page}"
+        self.message = paged(reason, message)
         self.failed = failed
         super().__init__(self.message)
 

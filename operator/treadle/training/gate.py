@@ -86,7 +86,7 @@ def conclude(gate: Gate, evidence: Evidence, checks: list[GateCheck]) -> tuple[V
         return Verdict.HOLD, reason_of(worst), sentence(worst, evidence)
     if evidence.champion is None:
         found = shown(evidence.metrics[evidence.metric, None])
-        floors = f"{len(checks)} floors held, " if checks else ""
+        floors = f"{len(checks)} {'floor' if len(checks) == 1 else 'floors'} held, " if checks else ""
         return (
             Verdict.PROMOTE,
             Reason.NO_CHAMPION,

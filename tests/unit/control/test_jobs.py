@@ -7,10 +7,10 @@ import pytest
 
 from builders import WORKER, data_source, ended_pod, ingest_result, job, over, pod, train_result, version
 from treadle.api.blocks import JobTemplate
+from treadle.api.conditions import paged
 from treadle.api.datasource import DatasetVersion
 from treadle.control.engine.ports import Object
 from treadle.control.jobs import Phase, Retry, hold, kept, lasting, retry, retry_delay, stand
-from treadle.control.judged import paged
 from treadle.control.rows import most_rows
 
 NOW = datetime(2026, 1, 5, 8, 0, 20, tzinfo=UTC)

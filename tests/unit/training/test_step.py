@@ -257,7 +257,7 @@ def test_what_a_person_got_wrong(
     reason, failed, text = expected
     assert (result.outcome, result.reason, result.failed) == ("Failed", reason, failed), result.message
     assert text in result.message
-    assert result.message.endswith(f". docs: reasons/{reason}") and len(result.message) <= 300
+    assert result.message.endswith(f" docs: reasons/{reason}") and len(result.message) <= 300
     assert read_record(lab.store, "train", f"{1:064x}") is None, "a failure may succeed when repeated"
     assert not list(lab.store.list("models/")) and not list(lab.store.list("holdouts/"))
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from treadle.api.base import moment, stamp
-from treadle.api.conditions import Condition, no, unknown, yes
+from treadle.api.conditions import Condition, no, paged, unknown, yes
 from treadle.api.datasource import (
     CheckRow,
     Classification,
@@ -25,7 +25,7 @@ from treadle.control.engine.conditions import reconciling_and_stalled
 from treadle.control.engine.ports import Event, Outcome
 from treadle.control.engine.reconcile import STALLED_SECONDS
 from treadle.control.jobs import POLL_SECONDS, Standing
-from treadle.control.judged import carried, former, has_turned, paged, told, written
+from treadle.control.judged import carried, former, has_turned, told, written
 
 STAGES = ("Fetched", "SchemaValid", "PrivacyApplied", "QualityPassed")
 CONDITIONS = ("Ready", *STAGES, "Reconciling", "Stalled")

@@ -3,7 +3,7 @@
 from datetime import datetime, timedelta
 
 from treadle.api.base import moment
-from treadle.api.conditions import Condition, no, unknown, yes
+from treadle.api.conditions import Condition, no, paged, unknown, yes
 from treadle.api.modeldeployment import (
     Analysis,
     CanaryStrategy,
@@ -20,7 +20,7 @@ from treadle.api.modeldeployment import (
 from treadle.api.names import ANNOTATION_PROMOTE, server_name, short
 from treadle.api.plan import HeldModel
 from treadle.api.reasons import WORLD, Reason
-from treadle.control.judged import former, paged
+from treadle.control.judged import former
 from treadle.control.modeldeployment import retrain
 from treadle.control.modeldeployment.asked import is_handled
 from treadle.control.modeldeployment.canary import HOLDS

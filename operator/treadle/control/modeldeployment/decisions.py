@@ -6,9 +6,8 @@ from enum import StrEnum
 
 from treadle.api.base import stamp
 from treadle.api.blocks import Decision
-from treadle.api.conditions import line
+from treadle.api.conditions import PAGE, line
 from treadle.api.modeldeployment import ModelDeploymentStatus
-from treadle.control.judged import PAGE
 
 KEPT = 10
 MESSAGE_LIMIT = 160

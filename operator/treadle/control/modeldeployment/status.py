@@ -6,7 +6,7 @@ from datetime import datetime
 
 from treadle.api.base import Json, duration, moment, stamp
 from treadle.api.blocks import Trigger, TriggerKind
-from treadle.api.conditions import Condition, line, no
+from treadle.api.conditions import Condition, line, no, paged
 from treadle.api.modeldeployment import (
     CandidateState,
     Endpoint,
@@ -22,7 +22,7 @@ from treadle.api.names import short
 from treadle.api.reasons import Reason
 from treadle.control.engine.conditions import reconciling_and_stalled
 from treadle.control.engine.ports import Event, Object, Outcome
-from treadle.control.judged import paged, told, written
+from treadle.control.judged import told, written
 from treadle.control.modeldeployment import conditions, plan, quarantine, requests, retrain, trial
 from treadle.control.modeldeployment.asked import handled
 from treadle.control.modeldeployment.canary import LOOK

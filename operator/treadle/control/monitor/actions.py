@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from treadle.api.base import duration, moment, stamp
 from treadle.api.blocks import Decision
-from treadle.api.conditions import Condition, line, no, yes
+from treadle.api.conditions import Condition, line, no, paged, yes
 from treadle.api.datasource import DatasetVersion
 from treadle.api.monitor import (
     Action,
@@ -26,7 +26,6 @@ from treadle.api.monitor import (
 from treadle.api.names import short, short_hash
 from treadle.api.reasons import Reason
 from treadle.api.trainingjob import Verdict
-from treadle.control.judged import paged
 from treadle.control.monitor.seen import Retrained, Seen
 from treadle.control.rows import most_rows
 

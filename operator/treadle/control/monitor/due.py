@@ -3,13 +3,13 @@
 from datetime import UTC, datetime, timedelta
 
 from treadle.api.base import duration, moment, stamp
+from treadle.api.conditions import paged
 from treadle.api.monitor import Monitor, MonitorStatus, Window, WindowAttempt
 from treadle.api.names import ANNOTATION_REQUESTED_AT, job_name, sha256
 from treadle.api.reasons import Reason
 from treadle.api.step import WindowBounds
 from treadle.control.clock import following_due, newest_due
 from treadle.control.engine.errors import Invalid
-from treadle.control.judged import paged
 
 LOG_ARRIVES = timedelta(seconds=30)
 """A server closes a log part after ten seconds, and retries its upload."""

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from treadle.api.base import moment, stamp
-from treadle.api.conditions import Condition, no, yes
+from treadle.api.conditions import Condition, no, paged, yes
 from treadle.api.monitor import ActionKind, Monitor, MonitorStatus, WindowAttempt, WindowVerdict
 from treadle.api.reasons import Reason
 from treadle.api.step import MonitorResult, WindowBounds
@@ -13,7 +13,7 @@ from treadle.control.engine.conditions import reconciling_and_stalled
 from treadle.control.engine.ports import Event, Outcome
 from treadle.control.engine.reconcile import STALLED_SECONDS
 from treadle.control.jobs import POLL_SECONDS, Phase, Standing, is_worlds, retry
-from treadle.control.judged import carried, former, paged, told, written
+from treadle.control.judged import carried, former, told, written
 from treadle.control.monitor import due
 from treadle.control.monitor.actions import calls, counted, requested
 from treadle.control.monitor.seen import Seen

@@ -2,9 +2,8 @@
 
 from collections.abc import Sequence
 
-from treadle.api.conditions import Condition, line
+from treadle.api.conditions import PAGE, Condition, line
 from treadle.api.monitor import ActionKind, Drift, LastWindow, Monitor, MonitorStatus, Window, WindowVerdict
-from treadle.control.judged import PAGE
 from treadle.control.monitor.actions import streak
 
 LATER = {"Retrain": "to retrain", "Rollback": "to roll back"}

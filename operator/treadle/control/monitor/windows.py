@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from treadle.api.conditions import Condition, no, unknown, yes
+from treadle.api.conditions import Condition, no, paged, unknown, yes
 from treadle.api.monitor import (
     Drift,
     DriftStatus,
@@ -15,7 +15,6 @@ from treadle.api.monitor import (
 from treadle.api.names import short
 from treadle.api.reasons import Reason
 from treadle.api.step import JudgedWindow, MonitorResult
-from treadle.control.judged import paged
 from treadle.control.monitor.actions import streak, streak_rows
 
 R = Reason

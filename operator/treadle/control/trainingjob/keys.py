@@ -4,12 +4,11 @@ from dataclasses import dataclass
 
 from treadle.api.base import Json
 from treadle.api.blocks import TriggerKind
-from treadle.api.conditions import Condition, no, yes
+from treadle.api.conditions import Condition, no, paged, yes
 from treadle.api.datasource import DatasetVersion
 from treadle.api.names import job_name, sha256, short
 from treadle.api.reasons import Reason
 from treadle.api.trainingjob import Recipe, ResolvedData, TrainingJob, TrainingJobStatus
-from treadle.control.judged import paged
 from treadle.control.rows import most_rows
 
 R = Reason

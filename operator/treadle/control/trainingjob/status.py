@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from treadle.api.base import stamp
-from treadle.api.conditions import Condition, line, no, unknown, yes
+from treadle.api.conditions import Condition, line, no, paged, unknown, yes
 from treadle.api.reasons import WORLD, Reason
 from treadle.api.step import TrainResult
 from treadle.api.trainingjob import Metric, Progress, TrainingJob, TrainingJobStatus, Verdict
@@ -13,7 +13,7 @@ from treadle.control.engine.conditions import reconciling_and_stalled
 from treadle.control.engine.ports import Event, Outcome
 from treadle.control.engine.reconcile import STALLED_SECONDS
 from treadle.control.jobs import POLL_SECONDS, Retry, Standing, is_worlds, retry
-from treadle.control.judged import carried, former, paged, told, written
+from treadle.control.judged import carried, former, told, written
 from treadle.control.trainingjob.keys import attempted, data_resolved, is_hopeless, is_resolved, resolved
 from treadle.control.trainingjob.observe import Seen
 
