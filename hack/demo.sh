@@ -19,9 +19,9 @@ until_true() { # seconds, what is awaited, command...
       kubectl describe --namespace "$namespace" treadle >&2
       exit 1
     fi
-    # One line whenever something has changed, so that the wait tells what happens.
+    # One line whenever more than an age has changed, so that the wait tells what happens.
     local now
-    now=$(kubectl get --namespace "$namespace" treadle --no-headers 2> /dev/null | sed 's/  */ /g; s/ [0-9a-z]*$//')
+    now=$(kubectl get --namespace "$namespace" treadle --no-headers 2> /dev/null | sed -E 's/\.treadle\.dev//; s/ +/ /g; s/( [0-9]+[dhms]([0-9]+[hms])?)+ ?$//')
     if [ "$now" != "$line" ]; then diff <(echo "$line") <(echo "$now") | sed -n 's/^> /        /p' || true; line=$now; fi
     sleep 2
   done
