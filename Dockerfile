@@ -11,7 +11,7 @@ ENTRYPOINT ["/versitygw"]
 FROM ${BASE} AS build
 ARG UV=0.13.9
 # Bytecode that is never checked against its source starts fastest, and survives a copy that changes file times.
-ENV UV_LINK_MODE=copy UV_PYTHON_DOWNLOADS=never UV_SYSTEM_CERTS=1 UV_COMPILE_BYTECODE=1 PYC_INVALIDATION_MODE=UNCHECKED_HASH \
+ENV UV_CACHE_DIR=/var/cache/uv UV_LINK_MODE=copy UV_PYTHON_DOWNLOADS=never UV_SYSTEM_CERTS=1 UV_COMPILE_BYTECODE=1 PYC_INVALIDATION_MODE=UNCHECKED_HASH \
     VIRTUAL_ENV=/opt/treadle PATH=/opt/uv/bin:$PATH
 RUN python3.13 -m venv /opt/uv && /opt/uv/bin/pip install -q --disable-pip-version-check uv==${UV} && uv venv -q --python python3.13 /opt/treadle
 

@@ -69,6 +69,25 @@ class ControlPlane:
             raise RuntimeError(f"namespace {name}: {answer}")
         return name
 
+    def create(self, namespace: str, raw: dict[str, Any]) -> None:
+        """Create an object of ours as a person would, then write its status as another pass would."""
+        name, place = (
+            raw["metadata"]["name"],
+            f"/apis/treadle.dev/v1alpha1/namespaces/{namespace}/{raw['kind'].lower()}s",
+        )
+        body = {**raw, "metadata": {"name": name, "namespace": namespace}}
+        status, answer = self.request("POST", f"{place}?fieldValidation=Strict", body)
+        if status != 201:
+            raise RuntimeError(f"{raw['kind']} {name}: {answer}")
+        if "status" in raw:
+            self.write_status(f"{place}/{name}", raw["status"])
+
+    def write_status(self, path: str, status: dict[str, Any]) -> None:
+        """Write a status as its own controller would."""
+        code, answer = self.request("PATCH", f"{path}/status", {"status": status}, "application/merge-patch+json")
+        if code != 200:
+            raise RuntimeError(f"{path}: {answer}")
+
     def watch(self, path: str, tell: Callable[[Any], None], stop: threading.Event) -> None:
         """Tell each event of a watch that begins now, until `stop`; for a thread of its own."""
         request = urllib.request.Request(f"{self.server}{path}?watch=1")

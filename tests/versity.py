@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tiers import missing
+from treadle.store.client import Address
 from treadle.store.retry import Retry
-from treadle.store.s3 import Address
 
 READY_SECONDS = 15
 QUICK = Retry(tries=4, limit_seconds=10, base_seconds=0.02)

@@ -67,7 +67,7 @@ for path in /etc/ssl/certs /etc/pip.conf /etc/uv/uv.toml; do
   [ ! -e "$path" ] || mounts+=(--volume "$path:$path:ro")
 done
 downloads=${UV_CACHE_DIR:-$HOME/.cache/uv}
-mkdir -p "$downloads" && mounts+=(--volume "$downloads:/root/.cache/uv:rw")
+mkdir -p "$downloads" && mounts+=(--volume "$downloads:/var/cache/uv:rw")
 for target in "${missing[@]}"; do
   reference=$registry/treadle-$target:$tag
   if ! buildah inspect --type image "$reference" > /dev/null 2>&1; then

@@ -4,6 +4,7 @@ import json
 import os
 import time
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
 
 import pytest
@@ -101,8 +102,6 @@ def verbs_of(entry: dict[str, object]) -> tuple[str, ...]:
 
 
 def stamp_of(entry: dict[str, object]) -> float:
-    from datetime import datetime
-
     return datetime.fromisoformat(str(entry["requestReceivedTimestamp"])).timestamp()
 
 

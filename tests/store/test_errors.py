@@ -12,11 +12,12 @@ from certificates import issue
 from faulty_s3 import Faults, serve
 from treadle.api.reasons import Reason
 from treadle.store import blobs
+from treadle.store.client import Address
 from treadle.store.errors import StoreError
 from treadle.store.folder import FolderStore
 from treadle.store.open import open_source, open_store
 from treadle.store.retry import NEVER
-from treadle.store.s3 import Address, S3Store
+from treadle.store.s3 import S3Store
 from versity import QUICK, Gateway, address, free_port, gateway
 
 PREFIX = "treadle/v1/0b6e/"

@@ -10,9 +10,10 @@ import pytest
 from faulty_s3 import Faults, serve
 from treadle.api.reasons import Reason
 from treadle.store import blobs, probe
+from treadle.store.client import Address
 from treadle.store.errors import StoreError
 from treadle.store.folder import FolderStore
-from treadle.store.s3 import Address, S3Store
+from treadle.store.s3 import S3Store
 from versity import QUICK
 
 NEEDED = "Use another store. docs: reasons/StoreUnsupported"

@@ -7,7 +7,6 @@ from pydantic import Field, StringConstraints
 
 from treadle.api.base import ColumnName, Cron, Decimal, Digest, Fraction, Model, Name, Record, Sql, Time, TimeZone, Uri
 from treadle.api.blocks import (
-    Decision,
     JobTemplate,
     PrivacyRef,
     Ref,
@@ -406,8 +405,6 @@ class VersionRow(Record):
     """Rows in all parts."""
     published_at: Time
     """When it was published."""
-    used_by: Annotated[list[Text64], Field(max_length=5)] | None = None
-    """ModelDeployments whose champion or candidate was trained on it."""
 
 
 class FetchResult(StrEnum):
@@ -459,17 +456,6 @@ class CheckRow(Record):
     """The same as a share of rows."""
 
 
-class HoldoutUse(Record):
-    """How often the current holdout gave a verdict."""
-
-    digest: Digest
-    """Content digest of the holdout part."""
-    uses: int
-    """Verdicts it gave."""
-    since: Time
-    """When it was published."""
-
-
 class DataSourceStatus(Record):
     """What the operator found."""
 
@@ -487,16 +473,12 @@ class DataSourceStatus(Record):
     """The last fetch."""
     checks: Annotated[list[CheckRow], Field(max_length=10)] | None = None
     """What the checks of the last fetch found, worst first."""
-    holdout: HoldoutUse | None = None
-    """How often the current holdout gave a verdict."""
     last_schedule_time: Time | None = None
     """The due time last acted on."""
     next_schedule_time: Time | None = None
     """The next due time."""
     handled_request: Text64 | None = None
     """The value of treadle.dev/requested-at last acted on."""
-    decisions: Annotated[list[Decision], Field(max_length=10)] | None = None
-    """Newest first."""
 
 
 class DataSource(Resource):

@@ -486,8 +486,6 @@ class ModelVersion(Record):
     """sha256 of its input schema."""
     golden_digest: Digest | None = None
     """sha256 of its golden requests."""
-    card_digest: Digest | None = None
-    """sha256 of its card."""
 
 
 class Environment(Record):

@@ -214,6 +214,23 @@ def kept(jobs: Iterable[Object], current: str | None) -> list[Object]:
     return [keep(job) for job in finished if job in others or job["metadata"]["name"] == current]
 
 
+def wished(
+    runs: Runs, name: str, standing: Standing, made: Object | None, *, is_suspended: bool | None = None
+) -> list[Object]:
+    """Return the Job of the recorded attempt, if there is or may be one, and the finished others.
+
+    made: the Job to begin with; None where it may not begin now. A lost one is left out, so that it is made again.
+    is_suspended: whether a Job under way is held; None leaves that as it is.
+    """
+    finished = kept((job for job in runs.jobs if job["metadata"]["name"] != name), None)
+    live = runs.job(name)
+    if live is None:
+        return finished if made is None else [made, *finished]
+    if standing.phase is Phase.LOST:
+        return finished
+    return [keep(live) if is_suspended is None else hold(live, is_suspended=is_suspended), *finished]
+
+
 def hold(job: Object, *, is_suspended: bool) -> Object:
     """Return the wish that a Job stays; held or going while it is under way."""
     return keep(job) if is_over(job) else {**keep(job), "spec": {"suspend": is_suspended}}

@@ -9,8 +9,9 @@ from treadle.api.base import decimal
 from treadle.api.datasource import Check, CheckRow, Severity
 from treadle.api.reasons import Reason
 from treadle.data.refused import Refused, invalid
-from treadle.data.sql import BLAMED, ROW, columns_read, query, quoted
-from treadle.data.transform import is_boolean
+from treadle.data.schema import ROW
+from treadle.data.transform import is_boolean, reads_of
+from treadle.sql import BLAMED, query, quoted
 
 
 def check(
@@ -42,7 +43,7 @@ def _violations(engine: duckdb.DuckDBPyConnection, table: pa.Table, expectation:
     text = expectation.rows or expectation.table or ""
     field = f'quality.checks "{expectation.name}"'
     names = [name for name in table.column_names if name != ROW]
-    columns_read(engine, text, names, field, "QualityPassed", aggregates=expectation.rows is None)
+    reads_of(engine, text, names, ("QualityPassed", field), aggregates=expectation.rows is None)
     try:
         is_boolean(engine, table, text, field)
         if expectation.rows is None:

@@ -8,8 +8,9 @@ import duckdb
 from treadle.api.datasource import ColumnType, DataSourceSpec, Role
 from treadle.api.reasons import Reason
 from treadle.data.refused import Refused, invalid
-from treadle.data.sql import BLAMED, ROW, literal, query, quoted
+from treadle.data.schema import ROW
 from treadle.data.transform import Field, Shaped
+from treadle.sql import BLAMED, literal, query, quoted
 
 
 @dataclass(frozen=True, slots=True)

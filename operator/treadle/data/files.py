@@ -144,7 +144,7 @@ def _jsonl(file: SourceFile) -> RawFile:
 def _parquet(file: SourceFile) -> RawFile:
     try:
         table = pq.read_table(pa.BufferReader(file.data))
-    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, OSError) as error:
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, OSError) as error:  # damaged, an unknown encoding, cut short
         raise Refused(
             "Fetched",
             Reason.FORMAT_ERROR,

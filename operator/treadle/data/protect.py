@@ -8,13 +8,13 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from treadle.api.blocks import PrivacyRef
 from treadle.api.datasource import ColumnType, DataSourceSpec, PrivacyAction, Role
 from treadle.api.reasons import Reason
 from treadle.data.refused import Refused, invalid
 from treadle.data.transform import Field, Shaped
 from treadle.store.open import read_secret
 
-SECRET = "treadle-privacy"
 KEY = "hash.key"
 KEY_BYTES = 16  # NIST SP 800-107: a key of half the hash's length gives its full strength against forgery
 
@@ -67,7 +67,7 @@ def protect(shaped: Shaped, spec: DataSourceSpec, mounts: Path) -> Protected:
 def read_key(spec: DataSourceSpec, mounts: Path) -> bytes:
     """Return the key of pseudonyms; raise Refused (PrivacyKeyMissing) where it is missing or too short."""
     reference = spec.privacy.secret_ref if spec.privacy is not None else None
-    name = reference.name if reference is not None else SECRET
+    name = (reference or PrivacyRef()).name
     key = read_secret(mounts / "secrets" / name).get(KEY, "").encode()
     if len(key) < KEY_BYTES:
         found = f"has {len(key)} bytes" if key else "is missing"

@@ -12,8 +12,8 @@ from treadle.api.datasource import DataSourceSpec, Quality, Role, Split, Splits,
 from treadle.api.names import sha256
 from treadle.api.step import IngestStep, PublishedVersion
 from treadle.data.protect import Protected
+from treadle.data.schema import ROW
 from treadle.data.split import DEFAULT, PARTS
-from treadle.data.sql import ROW
 from treadle.data.transform import Field
 from treadle.store import keys
 from treadle.store.blobs import put_bytes

@@ -13,7 +13,9 @@ from treadle.api.reasons import Reason
 from treadle.data.collect import SourceFile
 from treadle.data.files import RawFile, read_file
 from treadle.data.refused import Refused, invalid
-from treadle.data.sql import ROW
+
+ROW = "\x1frow"
+"""The column with a row's number in the source: a control character, which no column's name can hold."""
 
 ARROW = {
     ColumnType.BOOLEAN: pa.bool_(),

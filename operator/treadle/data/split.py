@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 from treadle.api.datasource import Fractions, Role, Split, SplitStrategy
 from treadle.api.reasons import Reason
 from treadle.data.refused import Refused
-from treadle.data.sql import ROW
+from treadle.data.schema import ROW
 from treadle.data.transform import Field
 
 PARTS = ("train", "validation", "holdout")

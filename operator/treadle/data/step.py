@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pyarrow as pa
 
+from treadle import sql
 from treadle.api.base import stamp
 from treadle.api.datasource import CheckRow, Leakage
 from treadle.api.names import canonical
 from treadle.api.reasons import Reason
 from treadle.api.step import DEFAULT_MOUNTS, ENV_MOUNTS, IngestResult, IngestStep, Report
-from treadle.data import sql
 from treadle.data.check import check
 from treadle.data.collect import collect
 from treadle.data.constrain import constrain

@@ -7,9 +7,9 @@ import pyarrow as pa
 
 from treadle.api.datasource import Classification, Column, ColumnType, DataSourceSpec, Role
 from treadle.api.reasons import Reason
-from treadle.data.refused import Refused, invalid
-from treadle.data.schema import ARROW, Typed
-from treadle.data.sql import BLAMED, ROW, columns_read, query, quoted
+from treadle.data.refused import Condition, Refused, invalid
+from treadle.data.schema import ARROW, ROW, Typed
+from treadle.sql import BLAMED, Unfit, columns_read, query, quoted
 
 SQL_TYPES = {
     ColumnType.BOOLEAN: "BOOLEAN",
@@ -54,6 +54,24 @@ class Shaped:
     fields: tuple[Field, ...]
 
 
+def reads_of(
+    engine: duckdb.DuckDBPyConnection,
+    text: str,
+    known: list[str],
+    blame: tuple[Condition, str],
+    *,
+    aggregates: bool = False,
+) -> frozenset[str]:
+    """Return the columns that an expression reads; raise Refused for any other text.
+
+    blame: the condition that is False then, and the field that holds the text.
+    """
+    try:
+        return columns_read(engine, text, known, aggregates=aggregates)
+    except Unfit as error:
+        raise invalid(*blame, str(error)) from error
+
+
 def transform(engine: duckdb.DuckDBPyConnection, typed: Typed, spec: DataSourceSpec) -> Shaped:
     """Return the rows that the filter keeps, with derived columns; raise Refused for an expression that cannot be."""
     columns = [*spec.schema_.columns, *typed.kept]
@@ -64,14 +82,14 @@ def transform(engine: duckdb.DuckDBPyConnection, typed: Typed, spec: DataSourceS
         reads = frozenset({column.name})
         if column.expression is not None:
             where = f'expression of column "{column.name}"'
-            reads = columns_read(engine, column.expression, sources, where, "SchemaValid")
+            reads = reads_of(engine, column.expression, sources, ("SchemaValid", where))
             _agrees(engine, typed.table, column)
         strictest = max([declared[column.name], *(declared[name] for name in reads)], key=STRICTNESS.index)
         selected.append(f"{_value(column)} AS {quoted(column.name)}")
         fields.append(Field(column, strictest))
     condition = "TRUE"
     if spec.filter is not None:
-        columns_read(engine, spec.filter, sources, "spec.filter", "SchemaValid")
+        reads_of(engine, spec.filter, sources, ("SchemaValid", "spec.filter"))
         is_boolean(engine, typed.table, spec.filter, "spec.filter")
         condition = f"({spec.filter}\n)"
     text = f"SELECT {', '.join(selected)}, {quoted(ROW)} FROM rows WHERE {condition} ORDER BY {quoted(ROW)}"

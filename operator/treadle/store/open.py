@@ -8,10 +8,11 @@ from urllib.parse import unquote, urlsplit
 from cryptography import x509
 
 from treadle.api.reasons import Reason
+from treadle.store.client import Address
 from treadle.store.errors import StoreError, from_system, no_secret
 from treadle.store.folder import FolderStore
 from treadle.store.port import ObjectStore
-from treadle.store.s3 import Address, S3Store, Source
+from treadle.store.s3 import S3Store, Source
 
 MOUNTS = "/treadle"
 BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")

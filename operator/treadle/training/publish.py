@@ -7,6 +7,7 @@ from pathlib import Path
 
 from treadle import __version__
 from treadle.api.base import Json
+from treadle.api.blocks import SigningRef
 from treadle.api.names import canonical, sha256
 from treadle.api.reasons import Reason
 from treadle.api.step import TrainResult, TrainStep
@@ -26,7 +27,6 @@ from treadle.training.package import Package
 MODEL = "treadle.dev/model/v1"
 RECORD = "treadle.dev/run/v1"
 CLAIM = "treadle.dev/version/v1"
-DEFAULT_SECRET = "treadle-signing"
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +44,7 @@ def signing_keys(step: TrainStep, mounts: Path) -> Keys:
     Raises StoreError: SecretNotFound without private.pem, SignatureInvalid for what is no EC P-256 key.
     """
     signing = step.spec.output.signing if step.spec.output is not None else None
-    secret = signing.secret_ref.name if signing is not None and signing.secret_ref is not None else DEFAULT_SECRET
+    secret = ((signing and signing.secret_ref) or SigningRef()).name
     values = read_secret(mounts / "secrets" / secret)
     if not values.get("private.pem"):
         what = f'no Secret "{secret}"' if not values else f'Secret "{secret}" has no private.pem'

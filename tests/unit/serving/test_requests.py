@@ -35,7 +35,7 @@ ACCEPTED = {
     "an integral literal in a double": (inference(hour=("FP64", [17])), REJECT),
     "a null where the schema has them": (inference(hour=("FP64", [None])), REJECT),
     "an id column": (inference(flight=("BYTES", ["UA1545"])), REJECT),
-    "an unseen category": (inference(origin=("BYTES", ["XXX"])), REJECT),
+    "an unseen category": (inference(origin=("BYTES", ["ZZZ"])), REJECT),
     "an extra column under Ignore": (inference(extra=("FP64", [1.0])), IGNORE),
     "text that spells numbers under Coerce": (
         inference(distance=("BYTES", ["529"]), hour=("BYTES", [" 17.5 "])),

@@ -33,18 +33,19 @@ def test_rows_of_a_slice(expression: str, rows: list[int]) -> None:
 
 
 REFUSED = {
-    "no SQL": ("hour >=", "it is no SQL expression"),
-    "an unknown column": ("gate = 1", "unknown column 'gate'; columns are origin, hour, due"),
-    "a number": ("hour + 1", "it gives BIGINT, expected BOOLEAN"),
-    "an aggregate": ("count(*) > 1", "is not allowed here"),
-    "a subquery": ("hour IN (SELECT 1)", "it holds a subquery"),
-    "a window": ("row_number() OVER () = 1", "it holds a window"),
-    "chance": ("random() < 0.5", "function random() is not allowed here"),
-    "the time of day": ("now() > due", "function now() is not allowed here"),
-    "two statements": ("hour = 1; DROP TABLE rows", "it is no SQL expression"),
-    "another table": ("hour = 1 FROM rows", "it is more than one expression"),
-    "a file": ("length((SELECT content FROM read_text('/etc/hostname'))) > 0", "it holds a subquery"),
-    "types that do not compare": ("due = 'noon'", "it fails on the holdout's rows"),
+    "no SQL": ("hour >=", "is no SQL expression"),
+    "an unknown column": ("gate = 1", 'unknown column "gate"; known are origin, hour, due'),
+    "a number": ("hour + 1", "gives int64, expected boolean"),
+    "an aggregate": ("count(*) > 1", "is an aggregate"),
+    "a subquery": ("hour IN (SELECT 1)", "holds a subquery"),
+    "a window": ("row_number() OVER () = 1", "holds a window"),
+    "chance": ("random() < 0.5", "function random() is not allowed"),
+    "the time of day": ("now() > due", "function now() is not allowed"),
+    "two statements": ("hour = 1; DROP TABLE rows", "is no SQL expression"),
+    "a function off the list": ("getenv('HOME') = origin", "function getenv() is not allowed"),
+    "another table": ("hour = 1 FROM rows", "more than one scalar expression"),
+    "a file": ("length((SELECT content FROM read_text('/etc/hostname'))) > 0", "holds a subquery"),
+    "types that do not compare": ("due = 'noon'", "fails on the holdout's rows"),
 }
 
 

@@ -3,38 +3,29 @@
 from collections.abc import Sequence
 from datetime import datetime
 
+from treadle.api.blocks import PrivacyRef, StoreRef
 from treadle.api.datasource import DataSource, FetchAttempt, PrivacyAction
 from treadle.api.step import IngestStep
 from treadle.control.datasource.observe import Seen, under_way
-from treadle.control.engine.objects import keep
 from treadle.control.engine.ports import Object
-from treadle.control.jobs import Phase, address, kept, lasting, run_of, step_owner
+from treadle.control.jobs import address, kept, lasting, run_of, step_owner, wished
 from treadle.control.podspec import Mounts, Run, step_job
-
-STORE = "treadle-store"
-PRIVACY = "treadle-privacy"
 
 
 def desired(source: DataSource, seen: Seen, now: datetime) -> Sequence[Object]:
     """Return the Jobs that should exist now; one that is lost is left out, so that it is made again."""
     last = under_way(source)
-    ended = source.status.last_attempt.job_name if source.status.last_attempt and last is None else None
-    others = [job for job in seen.runs.jobs if last is None or job["metadata"]["name"] != last.job_name]
-    finished = kept(others, ended)
     if last is None:
-        return finished
-    live, phase = seen.runs.job(last.job_name), seen.standing(source, now).phase
-    if live is not None:
-        return finished if phase is Phase.LOST else [keep(live), *finished]
+        return kept(seen.runs.jobs, source.status.last_attempt.job_name if source.status.last_attempt else None)
     # Suspended: no fetch begins, and one that runs goes on. A fetch of a former spec is recorded anew first.
-    if source.spec.suspend or last.generation != source.metadata.generation:
-        return finished
-    return [ingest_job(source, last, seen), *finished]
+    may_begin = not source.spec.suspend and last.generation == source.metadata.generation
+    made = ingest_job(source, last, seen) if may_begin else None
+    return wished(seen.runs, last.job_name, seen.standing(source, now), made)
 
 
 def ingest_job(source: DataSource, last: FetchAttempt, seen: Seen) -> Object:
     """Return the Job of a recorded fetch."""
-    store = source.spec.store_ref.name if source.spec.store_ref else STORE
+    store = (source.spec.store_ref or StoreRef()).name
     current = source.status.current_version
     step = IngestStep(
         run=run_of(last.job_name),
@@ -58,7 +49,7 @@ def mounts(source: DataSource, store: str) -> Mounts:
         secrets[remote.secret_ref.name] = ()
     privacy = source.spec.privacy
     if privacy is not None and any(policy.action is PrivacyAction.HASH for policy in privacy.policies or ()):
-        secrets[privacy.secret_ref.name if privacy.secret_ref else PRIVACY] = ("hash.key",)
+        secrets[(privacy.secret_ref or PrivacyRef()).name] = ("hash.key",)
     configs = [
         *([remote.ca_ref.name] if remote is not None and remote.ca_ref is not None else []),
         *([found.inline.config_map_ref.name] if found.inline is not None else []),

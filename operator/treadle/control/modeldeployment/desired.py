@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from datetime import datetime
 
+from treadle.api.blocks import SigningRef
 from treadle.api.modeldeployment import ModelDeployment, ModelDeploymentStatus
 from treadle.api.names import (
     ANNOTATION_PLAN,
@@ -168,8 +169,8 @@ def container(md: ModelDeployment, store: StoreAddress, mounts: Mounts, settings
 
 def signing_secret(md: ModelDeployment) -> str:
     """Return the Secret whose public key verifies models."""
-    reference = md.spec.verification.secret_ref if md.spec.verification else None
-    return reference.name if reference else "treadle-signing"
+    verification = md.spec.verification
+    return ((verification and verification.secret_ref) or SigningRef()).name
 
 
 def training_jobs(md: ModelDeployment, seen: Seen, now: datetime) -> list[Object]:

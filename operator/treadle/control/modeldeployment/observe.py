@@ -7,6 +7,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from treadle.api.blocks import StoreRef
 from treadle.api.datasource import DataSourceStatus
 from treadle.api.modeldeployment import ModelDeployment
 from treadle.api.monitor import MonitorStatus
@@ -95,7 +96,7 @@ async def _runs(md: ModelDeployment, api: Api) -> tuple[Run, ...]:
 
 
 def _store_secret(md: ModelDeployment) -> str:
-    return md.spec.store_ref.name if md.spec.store_ref else "treadle-store"
+    return (md.spec.store_ref or StoreRef()).name
 
 
 async def _prefix(md: ModelDeployment, ports: Ports) -> str:

@@ -4,30 +4,23 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from treadle.api.base import moment
+from treadle.api.blocks import StoreRef
 from treadle.api.monitor import Monitor, WindowAttempt
 from treadle.api.step import MonitorStep, WindowBounds
-from treadle.control.engine.objects import keep
 from treadle.control.engine.ports import Object
-from treadle.control.jobs import Phase, address, kept, lasting, run_of, step_owner
+from treadle.control.jobs import address, kept, lasting, run_of, step_owner, wished
 from treadle.control.monitor.due import LOG_ARRIVES, run_key
 from treadle.control.monitor.seen import Seen
 from treadle.control.podspec import Mounts, Run, step_job
-
-STORE = "treadle-store"
 
 
 def desired(monitor: Monitor, seen: Seen, now: datetime) -> Sequence[Object]:
     """Return the Jobs that should exist now; one that is lost is left out, so that it is made again."""
     attempt = monitor.status.attempt
-    if attempt is None:
-        return kept(seen.runs.jobs, None)
-    if attempt.finished:
-        return kept(seen.runs.jobs, attempt.job_name)
-    finished = kept([job for job in seen.runs.jobs if job["metadata"]["name"] != attempt.job_name], None)
-    live, phase = seen.runs.job(attempt.job_name), seen.standing(monitor, now).phase
-    if live is not None:
-        return finished if phase is Phase.LOST else [keep(live), *finished]
-    return [monitor_job(monitor, attempt, seen), *finished] if is_wanted(monitor, attempt, now) else finished
+    if attempt is None or attempt.finished:
+        return kept(seen.runs.jobs, attempt.job_name if attempt else None)
+    made = monitor_job(monitor, attempt, seen) if is_wanted(monitor, attempt, now) else None
+    return wished(seen.runs, attempt.job_name, seen.standing(monitor, now), made)
 
 
 def is_wanted(monitor: Monitor, attempt: WindowAttempt, now: datetime) -> bool:
@@ -41,7 +34,7 @@ def is_wanted(monitor: Monitor, attempt: WindowAttempt, now: datetime) -> bool:
 
 def monitor_job(monitor: Monitor, attempt: WindowAttempt, seen: Seen) -> Object:
     """Return the Job that judges one window."""
-    store = monitor.spec.store_ref.name if monitor.spec.store_ref else STORE
+    store = (monitor.spec.store_ref or StoreRef()).name
     step = MonitorStep(
         run=run_of(attempt.job_name),
         run_key=attempt.run_key,

@@ -3,16 +3,14 @@
 from collections.abc import Sequence
 from datetime import datetime
 
+from treadle.api.blocks import SigningRef, StoreRef
 from treadle.api.step import TrainStep
 from treadle.api.trainingjob import ResolvedData, TrainingJob
 from treadle.control.engine.ports import Object
-from treadle.control.jobs import Phase, address, hold, kept, lasting, run_of, step_owner
+from treadle.control.jobs import address, kept, lasting, run_of, step_owner, wished
 from treadle.control.podspec import Mounts, Run, step_job
 from treadle.control.trainingjob.keys import is_resolved
 from treadle.control.trainingjob.observe import Seen
-
-STORE = "treadle-store"
-SIGNING = "treadle-signing"
 
 
 def desired(run: TrainingJob, seen: Seen, now: datetime) -> Sequence[Object]:
@@ -20,19 +18,14 @@ def desired(run: TrainingJob, seen: Seen, now: datetime) -> Sequence[Object]:
     record, name = run.status, run.status.job_name
     if record.completion_time is not None or name is None or record.data is None or not is_resolved(record):
         return kept(seen.runs.jobs, name)
-    finished = kept([job for job in seen.runs.jobs if job["metadata"]["name"] != name], None)
-    live, phase = seen.runs.job(name), seen.standing(run, now).phase
-    if live is not None:
-        return finished if phase is Phase.LOST else [hold(live, is_suspended=run.spec.suspend), *finished]
-    if run.spec.suspend:
-        return finished
-    return [train_job(run, name, record.data, seen), *finished]
+    made = None if run.spec.suspend else train_job(run, name, record.data, seen)
+    return wished(seen.runs, name, seen.standing(run, now), made, is_suspended=run.spec.suspend)
 
 
 def train_job(run: TrainingJob, name: str, data: ResolvedData, seen: Seen) -> Object:
     """Return the Job of the recorded attempt."""
     record = run.status
-    store = run.spec.store_ref.name if run.spec.store_ref else STORE
+    store = (run.spec.store_ref or StoreRef()).name
     key, attempt = record.run_key or "", record.retries or 0
     step = TrainStep(
         run=run_of(name),
@@ -46,7 +39,7 @@ def train_job(run: TrainingJob, name: str, data: ResolvedData, seen: Seen) -> Ob
         cause=run.spec.trigger,
     )
     signing = run.spec.output.signing if run.spec.output else None
-    signer = signing.secret_ref.name if signing and signing.secret_ref else SIGNING
+    signer = ((signing and signing.secret_ref) or SigningRef()).name
     # The public key verifies the champion before it is scored.
     mounts = Mounts(secrets={store: (), signer: ("private.pem", "public.pem")})
     return step_job(

@@ -1,4 +1,4 @@
-"""SQL over the rows of one ingest: a closed DuckDB, and expressions that are only expressions."""
+"""SQL that users write: a DuckDB that reaches nothing but the rows, and expressions that are only expressions."""
 
 import json
 from collections.abc import Iterable, Iterator
@@ -6,11 +6,6 @@ from typing import Any
 
 import duckdb
 import pyarrow as pa
-
-from treadle.data.refused import Condition, invalid
-
-ROW = "\x1frow"
-"""The row's number in the source: a control character, which no column's name can hold."""
 
 BLAMED = (
     duckdb.BinderException,
@@ -53,6 +48,10 @@ _AGGREGATES = (
 AGGREGATES = frozenset(_AGGREGATES.split())
 
 
+class Unfit(ValueError):
+    """A text that is no scalar expression over the columns; the message says why."""
+
+
 def connect(threads: int = 2) -> duckdb.DuckDBPyConnection:
     """Open a database in memory that reaches no file, network or Python variable; its time zone is UTC."""
     engine = duckdb.connect(
@@ -89,47 +88,41 @@ def query(engine: duckdb.DuckDBPyConnection, rows: pa.Table, text: str) -> pa.Ta
 
 
 def columns_read(
-    engine: duckdb.DuckDBPyConnection,
-    text: str,
-    known: Iterable[str],
-    field: str,
-    condition: Condition,
-    *,
-    aggregates: bool = False,
+    engine: duckdb.DuckDBPyConnection, text: str, known: Iterable[str], *, aggregates: bool = False
 ) -> frozenset[str]:
-    """Return the columns that a scalar expression reads; raise Refused (InvalidSpec, naming `field`) for other text.
+    """Return the columns that a scalar expression reads; raise Unfit for any other text.
 
     known: the columns that exist. aggregates: whether the expression is about the whole table.
     """
     names = {name.casefold(): name for name in known}
     read = set()
-    for node in _nodes(_expression(engine, text, field, condition)):
+    for node in _nodes(_expression(engine, text)):
         kind = node["class"]
         if kind not in CLASSES:
-            raise invalid(condition, field, f"{text[:80]!r} holds a {kind.lower()}; write one scalar expression")
+            raise Unfit(f"{text[:80]!r} holds a {kind.lower()}; write one scalar expression")
         if kind == "FUNCTION":
-            _allow(str(node["function_name"]).lower(), field, condition, aggregates=aggregates)
+            _allow(str(node["function_name"]).lower(), aggregates=aggregates)
         if kind == "COLUMN_REF":
             name = ".".join(node["column_names"])
             if name.casefold() not in names:
-                raise invalid(condition, field, f'unknown column "{name}"; known are {", ".join(names.values())}')
+                raise Unfit(f'unknown column "{name}"; known are {", ".join(names.values())}')
             read.add(names[name.casefold()])
     return frozenset(read)
 
 
-def _allow(name: str, field: str, condition: Condition, *, aggregates: bool) -> None:
+def _allow(name: str, *, aggregates: bool) -> None:
     if name in AGGREGATES and not aggregates:
-        raise invalid(condition, field, f"{name}() is an aggregate, and this is about one row; use a table check")
+        raise Unfit(f"{name}() is an aggregate, and this is about one row")
     if name not in SCALARS | AGGREGATES:
-        raise invalid(condition, field, f"function {name}() is not allowed; the documentation lists those that are")
+        raise Unfit(f"function {name}() is not allowed; the documentation lists those that are")
 
 
-def _expression(engine: duckdb.DuckDBPyConnection, text: str, field: str, condition: Condition) -> Any:
+def _expression(engine: duckdb.DuckDBPyConnection, text: str) -> Any:
     rows = engine.execute("SELECT json_serialize_sql(?::VARCHAR)", [f"SELECT {text}\n"]).fetchall()
     parsed: Any = json.loads(rows[0][0]) if rows else {"error": True, "error_message": "no answer"}
     if parsed["error"] or len(parsed["statements"]) != 1:
         found = " ".join(str(parsed.get("error_message", "it is several statements")).split())
-        raise invalid(condition, field, f"{text[:80]!r} is no SQL expression: {found[:120]}")
+        raise Unfit(f"{text[:80]!r} is no SQL expression: {found[:120]}")
     node = parsed["statements"][0]["node"]
     plain = (
         node["type"] == "SELECT_NODE"
@@ -140,7 +133,7 @@ def _expression(engine: duckdb.DuckDBPyConnection, text: str, field: str, condit
         and ";" not in text
     )
     if not plain:
-        raise invalid(condition, field, f"{text[:80]!r} is more than one scalar expression; write only the expression")
+        raise Unfit(f"{text[:80]!r} is more than one scalar expression; write only the expression")
     return node["select_list"][0]
 
 
