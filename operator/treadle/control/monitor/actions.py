@@ -220,7 +220,7 @@ def broken(monitor: Monitor, record: RetrainStatus | None) -> Block | None:
     return Block(
         R.BREAKER_OPEN,
         f"{found} runs in a row were refused, the last {record.training_job} ({record.last_verdict}); read the "
-        "refusals, change recipe or data, then set the annotation treadle.dev/requested-at",
+        "refusals, change recipe or data, then set the annotation treadle.dev/requested-at on this Monitor",
     )
 
 
