@@ -4,6 +4,7 @@ import errno
 import hashlib
 import re
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -303,6 +304,20 @@ def test_a_source_names_its_own_fields(tmp_path: Path, versity: Gateway) -> None
     server = versity.endpoint.removeprefix("http://")
     text = f'no bucket "sails" at {server}; the key is valid. Create it, or correct spec.source.s3.storageUri'
     assert message(lambda: list(source.list(""))) == text
+
+
+def test_a_secret_may_say_that_buckets_are_directories(tmp_path: Path) -> None:
+    mount(tmp_path / "treadle-raw", {"endpoint": f"file://{tmp_path}/buckets"})
+    opened = partial(
+        open_source, endpoint="http://cluster.example", directory=tmp_path / "treadle-raw", secret_name="treadle-raw"
+    )
+    text = f'no bucket "raw" at {tmp_path}/buckets; the key is valid. Create it, or correct spec.source.s3.storageUri'
+    assert message(lambda: opened("raw")) == text
+    (tmp_path / "buckets/raw/flights").mkdir(parents=True)
+    (tmp_path / "buckets/raw/flights/one.csv").write_bytes(b"a\n1\n")
+    source = opened("raw")
+    assert [(entry.key, entry.size_bytes) for entry in source.list("flights/")] == [("flights/one.csv", 4)]
+    assert source.get("flights/one.csv").data == b"a\n1\n"
 
 
 SYSTEM = {

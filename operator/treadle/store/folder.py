@@ -24,10 +24,10 @@ class FolderStore:
     sees all of it or nothing.
     """
 
-    def __init__(self, bucket: Path, prefix: str = "") -> None:
-        """Open an existing directory as a bucket; raise BucketNotFound if there is none."""
+    def __init__(self, bucket: Path, prefix: str = "", *, field: str = '"bucket"') -> None:
+        """Open an existing directory as a bucket; raise BucketNotFound, naming `field`, if there is none."""
         if not bucket.is_dir():
-            raise no_bucket(bucket.name, str(bucket.parent), '"bucket"')
+            raise no_bucket(bucket.name, str(bucket.parent), field)
         self._root = bucket / prefix
         self._private = bucket / PRIVATE
         self.place = f"{bucket.name}/{prefix}".rstrip("/")

@@ -11,7 +11,7 @@ from treadle.api.reasons import Reason
 from treadle.store.client import Address
 from treadle.store.errors import StoreError, from_system, no_secret
 from treadle.store.folder import FolderStore
-from treadle.store.port import ObjectStore
+from treadle.store.port import Bucket, ObjectStore
 from treadle.store.s3 import S3Store, Source
 
 MOUNTS = "/treadle"
@@ -48,13 +48,19 @@ def open_source(
     secret_name: str = "",
     ca_file: Path | None = None,
     namespace: str = "",
-) -> Source:
-    """Open a bucket that is only read; `directory` is where its Secret with the AWS keys is mounted, None for none."""
+) -> Bucket:
+    """Open a bucket that is only read; `directory` is where its Secret with the AWS keys is mounted, None for none.
+
+    A Secret with an `endpoint` of file:///DIRECTORY makes each bucket a directory there, as `treadle up` has them,
+    so that a manifest which names a cluster's endpoint works without that cluster.
+    """
     values = read_secret(directory) if directory is not None else {}
     if directory is not None and not values:
         error = no_secret(secret_name, namespace)
         place = f" in namespace {namespace}" if namespace else ""
         raise StoreError(error.reason, f'no Secret "{secret_name}"{place}. Create it, or correct secretRef.name')
+    if (folder := folder_of({**values, "bucket": bucket}, secret_name)) is not None:
+        return FolderStore(folder, field="spec.source.s3.storageUri")
     return Source(
         Address(
             bucket,

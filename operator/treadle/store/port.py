@@ -43,6 +43,18 @@ class Stored:
     data: bytes
 
 
+class Bucket(Protocol):
+    """A bucket that is only read, as a source of data."""
+
+    def get(self, key: str) -> Object | None:
+        """Return an object; None if it does not exist."""
+        ...
+
+    def list(self, prefix: str) -> Iterator[Entry]:
+        """Yield the objects whose keys begin with `prefix`, in the order of their keys; keys are whole."""
+        ...
+
+
 class ObjectStore(Protocol):
     """Objects below one prefix; each method raises StoreError, whose message says who must act.
 
