@@ -14,6 +14,7 @@ from treadle.control.engine.errors import Busy
 from treadle.control.engine.ports import CONFIG_MAP, DATA_SOURCE, JOB, LEASE, Object
 from treadle.control.lease import LeaseGate
 from treadle.control.operate import Operator, operate
+from treadle.local import watch
 from treadle.local.api import Change, MemoryApi
 
 QUIET = dataclasses.replace(SETTINGS, metrics_port=0, resync_seconds=600.0)
@@ -25,42 +26,16 @@ def no_signals(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("treadle.control.operate._on_signals", lambda act: None)
 
 
-class Watching:
-    """Tells the operator what changes, but for the kinds that it is blind for."""
+class Watching(watch.Watching):
+    """Watches all but the kinds that it is blind for."""
 
     def __init__(self, api: MemoryApi, blind: tuple[str, ...] = ()) -> None:
-        self.api, self.blind = api, blind
-
-    async def __call__(self, operator: Operator, stop: asyncio.Event, ready: asyncio.Event) -> None:
-        told: asyncio.Queue[Change] = asyncio.Queue()
-        self.api.subscribe(told)
-        for gvk in (DATA_SOURCE, JOB, CONFIG_MAP):
-            for raw in await self.api.list(gvk):
-                self.tell(operator, Change("ADDED", raw))
-        ready.set()
-        ending = asyncio.create_task(stop.wait())
-        while not stop.is_set():
-            change = asyncio.create_task(told.get())
-            await asyncio.wait({change, ending}, return_when=asyncio.FIRST_COMPLETED)
-            if change.done():
-                self.tell(operator, change.result())
-            else:
-                change.cancel()
+        super().__init__(api)
+        self.blind = blind
 
     def tell(self, operator: Operator, change: Change) -> None:
-        raw, metadata = change.object, change.object["metadata"]
-        if raw["kind"] in self.blind:
-            return
-        plurals = {"DataSource": "datasources", "Job": "jobs", "ConfigMap": "configmaps"}
-        if raw["kind"] not in plurals:
-            return
-        is_gone = change.type == "DELETED"
-        namespace, name = metadata["namespace"], metadata["name"]
-        identity = (raw["kind"], namespace, name)
-        if operator.delivery.delivered(identity, metadata["resourceVersion"], is_gone) and raw["kind"] != "DataSource":
-            return
-        for key in operator.references.keys_for(plurals[raw["kind"]], namespace, name, raw, is_gone=is_gone):
-            operator.add(key)
+        if change.object["kind"] not in self.blind:
+            super().tell(operator, change)
 
 
 async def live(

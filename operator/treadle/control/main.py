@@ -57,11 +57,5 @@ async def run(kinds: Sequence[Kind[Any, Any]], settings: Settings) -> int:
 
 async def watching(operator: Operator, stop: asyncio.Event, ready: asyncio.Event) -> None:
     """Run the watch engine for this operator."""
-    handlers = watch.registry(
-        operator.references.keys_for,
-        operator.add,
-        operator.delivery.delivered,
-        operator.health,
-        kube.credentials,
-    )
+    handlers = watch.registry(operator.told, operator.health, kube.credentials)
     await watch.watch(handlers, operator.settings, stop, ready)

@@ -14,7 +14,7 @@ from treadle.control.engine.counted import CountedApi
 from treadle.control.engine.delivery import Delivery
 from treadle.control.engine.errors import Busy, Conflict, Gone, TokenRefused, Wait
 from treadle.control.engine.metrics import Metrics
-from treadle.control.engine.ports import CHILDREN, OURS, Api, Key, Kind, Pods, Ports
+from treadle.control.engine.ports import CHILDREN, OURS, Api, Gvk, Key, Kind, Pods, Ports
 from treadle.control.engine.queue import WorkQueue
 from treadle.control.engine.reconcile import reconcile
 from treadle.control.engine.resync import resync
@@ -52,6 +52,15 @@ class Operator:
         """Put a key of a kind that is reconciled here into the queue."""
         if key.kind in self._kinds:
             self.queue.add(key)
+
+    def told(self, gvk: Gvk, namespace: Any, name: Any, body: Any, *, is_gone: bool) -> None:
+        """Put the keys that an event concerns into the queue."""
+        version = str(body.get("metadata", {}).get("resourceVersion", ""))
+        is_echo = self.delivery.delivered((gvk.kind, namespace or "", name or ""), version, is_gone)
+        if is_echo and gvk not in OURS:
+            return  # The pass that wrote this child has seen what it wrote.
+        for key in self.references.keys_for(gvk.plural, namespace, name, body, is_gone=is_gone):
+            self.add(key)
 
     def fail(self, problem: str) -> None:
         """End the process with code 1, for this reason."""

@@ -7,8 +7,8 @@ from typing import Any, Protocol
 
 import kopf
 
-from treadle.api.names import GROUP, LABEL_MANAGED_BY, MANAGER
-from treadle.control.engine.ports import CHILDREN, OURS, Key
+from treadle.api.names import LABEL_MANAGED_BY, MANAGER
+from treadle.control.engine.ports import CHILDREN, OURS, Gvk
 from treadle.control.kube import Credentials
 from treadle.control.settings import Settings
 
@@ -18,41 +18,29 @@ CONNECT_SECONDS = 5.0
 REQUEST_SECONDS = 30.0
 EXITING_SECONDS = 30.0
 
-type Add = Callable[[Key], None]
 type Health = Callable[[], tuple[Mapping[str, float], str]]
 """Facts, and the sentence about what is wrong, empty while all is well."""
 type Login = Callable[[], Awaitable[Credentials]]
 
 
-class KeysFor(Protocol):
-    """From an event to the keys that it concerns."""
+class Told(Protocol):
+    """Told of every event: the type, the object's place, its body, and whether it was deleted."""
 
-    def __call__(self, plural: str, namespace: Any, name: Any, body: Any, *, is_gone: bool) -> set[Key]: ...
-
-
-class Delivered(Protocol):
-    """Told of every version that a watch brought; says whether it is the echo of our own write."""
-
-    def __call__(self, identity: tuple[str, str, str], version: str, is_deleted: bool) -> bool: ...
+    def __call__(self, gvk: Gvk, namespace: Any, name: Any, body: Any, *, is_gone: bool) -> None: ...
 
 
-def registry(keys_for: KeysFor, add: Add, delivered: Delivered, health: Health, login: Login) -> kopf.OperatorRegistry:
-    """Return the handlers: each only adds keys."""
+def registry(told: Told, health: Health, login: Login) -> kopf.OperatorRegistry:
+    """Return the handlers: each only tells the operator, which adds keys."""
     handlers = kopf.OperatorRegistry()
 
     async def connect(**_: Any) -> kopf.ConnectionInfo | None:
         return await connection(login)
 
-    async def changed(
-        resource: kopf.Resource, namespace: str | None, name: str | None, body: kopf.Body, type: str | None, **_: Any
-    ) -> None:
-        metadata = body.get("metadata", {})
-        identity = (resource.kind or "", namespace or "", name or "")
-        is_echo = delivered(identity, str(metadata.get("resourceVersion", "")), type == "DELETED")
-        if is_echo and resource.group != GROUP:
-            return  # The pass that wrote this child has seen what it wrote.
-        for key in keys_for(resource.plural, namespace, name, body, is_gone=type == "DELETED"):
-            add(key)
+    def changed(gvk: Gvk) -> Callable[..., Awaitable[None]]:
+        async def tell(namespace: str | None, name: str | None, body: kopf.Body, type: str | None, **_: Any) -> None:
+            told(gvk, namespace, name, body, is_gone=type == "DELETED")
+
+        return tell
 
     async def probe(**_: Any) -> dict[str, float]:
         facts, problem = health()
@@ -63,7 +51,7 @@ def registry(keys_for: KeysFor, add: Add, delivered: Delivered, health: Health, 
 
     kopf.on.login(id="login", registry=handlers)(connect)
     for gvk in (*OURS, *CHILDREN):
-        kopf.on.event(gvk.group, gvk.version, gvk.plural, id=f"watch-{gvk.plural}", registry=handlers)(changed)
+        kopf.on.event(gvk.group, gvk.version, gvk.plural, id=f"watch-{gvk.plural}", registry=handlers)(changed(gvk))
     kopf.on.probe(id="engine", registry=handlers)(probe)
     return handlers
 

@@ -311,7 +311,7 @@ def handlers() -> kopf.OperatorRegistry:
     async def login() -> Any:
         raise OSError("no token")
 
-    return watch.registry(lambda *_, **__: set(), lambda _: None, lambda *_: False, lambda: ({}, ""), login)
+    return watch.registry(lambda *_, **__: None, lambda: ({}, ""), login)
 
 
 def test_no_login_but_ours_is_registered() -> None:
