@@ -70,7 +70,7 @@ class Way:
         return not self.path
 
     @contextmanager
-    def opened(self, seconds: float | None) -> Iterator[HTTPConnection]:
+    def opened(self, seconds: float | None) -> "Iterator[HTTPConnection]":
         """Connect for one request, so that threads need not share."""
         from http.client import HTTPConnection
 
@@ -167,7 +167,7 @@ class Cluster:
     @contextmanager
     def _answer(
         self, method: str, target: str, body: bytes, headers: Mapping[str, str], seconds: float | None
-    ) -> Iterator[HTTPResponse]:
+    ) -> "Iterator[HTTPResponse]":
         from http.client import HTTPException
 
         told = {"User-Agent": f"treadle/{__version__}"} | dict(headers)
