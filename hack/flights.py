@@ -183,7 +183,7 @@ def send(rows: list[Flight], url: str, model: str, rate: float, answers: dict[in
             time.sleep(max(0.0, began + number / rate - time.monotonic()))
         body = json.dumps(request(flight))
         try:
-            connection.request("POST", f"/v2/models/{model}/infer", body, {"Content-Type": "application/json"})
+            connection.request("POST", f"{parts.path}/v2/models/{model}/infer", body, {"Content-Type": "application/json"})
             answer = connection.getresponse()
             text = answer.read()
         except (OSError, http.client.HTTPException) as problem:
@@ -221,7 +221,7 @@ def ask(options: argparse.Namespace) -> int:
     with reached(options) as url:
         parts = urlsplit(url)
         connection = http.client.HTTPConnection(parts.hostname or "localhost", parts.port or 80, timeout=30)
-        connection.request("POST", f"/v2/models/{options.model}/infer", body, {"Content-Type": "application/json"})
+        connection.request("POST", f"{parts.path}/v2/models/{options.model}/infer", body, {"Content-Type": "application/json"})
         answer = connection.getresponse()
         text = answer.read().decode(errors="replace")
         connection.close()
@@ -281,7 +281,7 @@ def arguments() -> argparse.ArgumentParser:
 
     server = argparse.ArgumentParser(add_help=False)
     server.add_argument("--model", default="flights-late", help="the ModelDeployment, and its Service")
-    server.add_argument("--url", help="http://HOST:PORT; absent: the Service through kubectl port-forward")
+    server.add_argument("--url", help="of the server; absent: the Service through kubectl port-forward")
 
     command = commands.add_parser("ask", parents=[target, server], help="send one flight, show request and answer")
     command.add_argument("--month", type=int, default=2, choices=range(1, 13))
