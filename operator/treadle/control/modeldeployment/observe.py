@@ -8,9 +8,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from treadle.api.blocks import StoreRef
-from treadle.api.datasource import DataSourceStatus
 from treadle.api.modeldeployment import ModelDeployment
-from treadle.api.monitor import MonitorStatus
 from treadle.api.names import LABEL_FOR_RUNS, plan_name, server_name
 from treadle.api.plan import ENV_SERVE, ServerSpec, ServerState
 from treadle.api.reasons import Reason
@@ -33,7 +31,7 @@ from treadle.control.engine.ports import (
 )
 from treadle.control.jobs import store_prefix
 from treadle.control.modeldeployment.desired import SERVER, has_model, selector
-from treadle.control.modeldeployment.seen import Ask, Run, Seen, ServingPod, newest_first, read_plan, read_run
+from treadle.control.modeldeployment.seen import Seen, ServingPod, read_asks, read_plan, read_runs, read_version
 from treadle.control.podspec import may_run_as
 
 log = logging.getLogger(__name__)
@@ -48,13 +46,14 @@ async def observe(md: ModelDeployment, ports: Ports) -> Seen:
     """Return what this deployment's next step depends on; without a model no pod, plan or Monitor is read."""
     api, namespace = ports.api, md.metadata.namespace
     data = await _data(md, api)
-    runs = await _runs(md, api)
+    version = read_version(data)
+    runs = read_runs(md, await api.list(TRAINING_JOB, namespace))
     if not has_model(md.status):
         return Seen(
             settings=ports.settings,
             runs=runs,
             has_data_source=data is not None,
-            data_digest=_version(data),
+            data_digest=version,
             owner_uid=md.metadata.uid,
         )
     await _refuse_account(md, api)
@@ -63,8 +62,8 @@ async def observe(md: ModelDeployment, ports: Ports) -> Seen:
         store=StoreAddress(secret=_store_secret(md), prefix=await _prefix(md, ports)),
         runs=runs,
         has_data_source=data is not None,
-        data_digest=_version(data),
-        asks=_asks(md, await api.list(MONITOR, namespace)) if may_be_asked(md) else (),
+        data_digest=version,
+        asks=read_asks(md, await api.list(MONITOR, namespace)) if may_be_asked(md) else (),
         pods=await _pods(await api.list(POD, namespace, labels=selector(md)), ports.pods),
         plan=read_plan(await api.get(CONFIG_MAP, namespace, plan_name(md.metadata.name))),
         owner_uid=md.metadata.uid,
@@ -82,17 +81,6 @@ async def _data(md: ModelDeployment, api: Api) -> Object | None:
     if template is None:
         return None
     return await api.get(DATA_SOURCE, md.metadata.namespace, template.spec.data_ref.name)
-
-
-def _version(data: Object | None) -> str | None:
-    current = DataSourceStatus.parse((data or {}).get("status") or {}).current_version
-    return current.digest if current else None
-
-
-async def _runs(md: ModelDeployment, api: Api) -> tuple[Run, ...]:
-    found = await api.list(TRAINING_JOB, md.metadata.namespace)
-    ours = [raw for raw in found if raw.get("spec", {}).get("modelName") == md.spec.model_name and not is_deleting(raw)]
-    return newest_first([read_run(raw, md.metadata.uid) for raw in ours])
 
 
 def _store_secret(md: ModelDeployment) -> str:
@@ -137,17 +125,6 @@ async def _refuse_account(md: ModelDeployment, api: Api) -> None:
             f"predictor.pod.serviceAccountName: ServiceAccount {name!r} {found}; "
             f"label it {LABEL_FOR_RUNS}: 'true', or name another",
         )
-
-
-def _asks(md: ModelDeployment, monitors: Iterable[Object]) -> tuple[Ask, ...]:
-    found = []
-    for raw in monitors:
-        if raw.get("spec", {}).get("targetRef", {}).get("name") != md.metadata.name or is_deleting(raw):
-            continue
-        request = MonitorStatus.parse(raw.get("status") or {}).request
-        if request is not None:
-            found.append(Ask(monitor=raw["metadata"]["name"], uid=raw["metadata"]["uid"], request=request))
-    return tuple(found)
 
 
 async def _pods(found: Iterable[Object], pods: Pods) -> tuple[ServingPod, ...]:

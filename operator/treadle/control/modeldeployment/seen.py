@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from treadle.api.base import moment
 from treadle.api.blocks import Trigger
-from treadle.api.monitor import MonitorRequest
+from treadle.api.datasource import DataSourceStatus
+from treadle.api.modeldeployment import ModelDeployment
+from treadle.api.monitor import MonitorRequest, MonitorStatus
 from treadle.api.plan import ReleasePlan, ServerState
 from treadle.api.reasons import Reason
 from treadle.api.step import StoreAddress
 from treadle.api.trainingjob import TrainingJobStatus, Verdict
-from treadle.control.engine.objects import controller_uid
+from treadle.control.engine.objects import controller_uid, is_deleting
 from treadle.control.engine.ports import Object
 from treadle.control.settings import Settings
 
@@ -178,6 +180,30 @@ def read_run(raw: Object, owner_uid: str) -> Run:
         trigger=Trigger.parse(trigger) if trigger else None,
         is_ours=controller_uid(raw) == owner_uid,
     )
+
+
+def read_runs(md: ModelDeployment, found: Iterable[Object]) -> tuple[Run, ...]:
+    """Return the runs of a deployment's modelName among TrainingJobs, the newest first."""
+    ours = [raw for raw in found if raw.get("spec", {}).get("modelName") == md.spec.model_name and not is_deleting(raw)]
+    return newest_first([read_run(raw, md.metadata.uid) for raw in ours])
+
+
+def read_asks(md: ModelDeployment, monitors: Iterable[Object]) -> tuple[Ask, ...]:
+    """Return what the Monitors of a deployment ask for."""
+    found = []
+    for raw in monitors:
+        if raw.get("spec", {}).get("targetRef", {}).get("name") != md.metadata.name or is_deleting(raw):
+            continue
+        request = MonitorStatus.parse(raw.get("status") or {}).request
+        if request is not None:
+            found.append(Ask(monitor=raw["metadata"]["name"], uid=raw["metadata"]["uid"], request=request))
+    return tuple(found)
+
+
+def read_version(source: Object | None) -> str | None:
+    """Return the digest of a DataSource's current version, or None where there is none."""
+    current = DataSourceStatus.parse((source or {}).get("status") or {}).current_version
+    return current.digest if current else None
 
 
 def newest_first(runs: Sequence[Run]) -> tuple[Run, ...]:
