@@ -129,10 +129,15 @@ class Cluster:
         return _document("PATCH", path, *self._ask("PATCH", path, query, json.dumps(body).encode(), kind))
 
     def send(
-        self, method: str, path: str, body: bytes = b"", headers: Mapping[str, str] = {}
+        self,
+        method: str,
+        path: str,
+        body: bytes = b"",
+        headers: Mapping[str, str] = {},
+        seconds: float = ANSWERED_WITHIN_SECONDS,
     ) -> tuple[int, Mapping[str, str], bytes]:
         """Return status, headers and body of an answer as they came, with the names of headers in small letters."""
-        with self._answer(method, path, body, headers, ANSWERED_WITHIN_SECONDS) as response:
+        with self._answer(method, path, body, headers, seconds) as response:
             return response.status, {key.lower(): value for key, value in response.getheaders()}, response.read()
 
     def lines(self, path: str, *, seconds: float | None = None, **query: str) -> Iterator[bytes]:
@@ -191,6 +196,26 @@ def core(plural: str, namespace: str, name: str = "") -> str:
     """Return the path of a kind of the group without a name, or of one object of it."""
     path = f"/api/v1/namespaces/{namespace}/{plural}"
     return f"{path}/{name}" if name else path
+
+
+NAMES = {
+    spelling: kind
+    for kind, short in {"DataSource": "dsrc", "TrainingJob": "tj", "ModelDeployment": "mdep", "Monitor": "mon"}.items()
+    for spelling in (short, kind.lower(), PLURALS[kind], f"{PLURALS[kind]}.{GROUP}")
+}
+"""What people call the four kinds, as kubectl reads it."""
+
+
+def object_of(text: str, default: str = "ModelDeployment") -> tuple[str, str]:
+    """Return the kind and name that KIND/NAME means; a name alone is of the default kind. Raise UsageError."""
+    word, slash, name = text.rpartition("/")
+    kind = NAMES.get(word.lower()) if slash else default
+    if kind is None:
+        known = ", ".join(spelling for spelling in NAMES if len(spelling) <= 4)
+        raise click.UsageError(f'"{word}" is none of the four kinds; write one of {known} before /{name}')
+    if not name:
+        raise click.UsageError(f'"{text}" names no object; write for example {word or "mdep"}/flights-late')
+    return kind, name
 
 
 @contextmanager
@@ -312,8 +337,10 @@ def proxy(context: Context) -> Iterator[str]:
             _await(path, process)
             if process.poll() is not None:
                 said.seek(0)
-                words = said.read().decode(errors="replace").strip().splitlines()
-                raise Answer(f'kubectl cannot open context "{context.name}": {words[-1] if words else "no message"}')
+                words = said.read().decode(errors="replace").strip().splitlines() or ["no message"]
+                # It asks for a name and a password where the kubeconfig has neither these nor anything else.
+                cause = "its user has no credentials" if words[-1] == "error: EOF" else words[-1]
+                raise Answer(f'kubectl cannot open context "{context.name}": {cause}')
             yield path
         finally:
             process.stdin.close()
