@@ -19,7 +19,7 @@ FROM build AS lock
 COPY pyproject.toml uv.lock ./
 RUN export="uv export -q --frozen --no-dev --no-emit-project" \
  && $export --extra operator -o /operator.txt \
- && $export --extra worker --extra cli -o /worker.txt \
+ && $export --extra worker -o /worker.txt \
  && $export --extra server -o /server.txt
 
 FROM build AS operator-libraries

@@ -10,7 +10,7 @@ tag=${1:-$("$here/images.sh" --tag)}
 # image | modules that it imports | distributions that it does not hold
 table='
 operator | treadle.control.main,treadle.control.kinds | scikit-learn,pyarrow,duckdb,boto3,onnxruntime,cryptography
-worker | treadle.cli.step,treadle.cli.main,treadle.data.step,treadle.training.step,treadle.monitoring.step | kopf,kubernetes,uvicorn,orjson
+worker | treadle.cli.step,treadle.cli.main,treadle.data.step,treadle.training.step,treadle.monitoring.step | kopf,kubernetes,uvicorn,orjson,rich,jinja2,jsonschema
 server | treadle.serving.main,treadle.serving.app,treadle.serving.log,skops.io | kopf,kubernetes,duckdb,skl2onnx
 '
 check='
