@@ -12,7 +12,7 @@ DIRECTORY = Path(__file__).parent / "golden"
 def same(name: str, found: Any) -> None:
     """Assert that `found` is what the golden file says, as YAML; or write it, to be reviewed like code."""
     path = DIRECTORY / f"{name}.yaml"
-    text = yaml.safe_dump(found, sort_keys=True, width=110)
+    text = yaml.safe_dump(found, sort_keys=True, width=110, allow_unicode=True)
     if os.environ.get("TREADLE_UPDATE_GOLDEN") == "1":
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)

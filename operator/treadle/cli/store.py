@@ -39,7 +39,7 @@ def told[**P, R](command: Callable[P, R]) -> Callable[P, R]:
 
 @click.group()
 def store() -> None:
-    """Prepare and check the bucket that holds versions, models and logs."""
+    """Prepare and check the bucket of versions, models and logs."""
 
 
 @click.group()

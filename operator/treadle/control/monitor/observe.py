@@ -1,12 +1,12 @@
 """Reads what a pass over a Monitor needs: its target, its Jobs, and what became of its request."""
 
 from treadle.api.datasource import DatasetVersion, DataSourceStatus
-from treadle.api.modeldeployment import ModelDeploymentStatus, RequestRow
+from treadle.api.modeldeployment import RequestRow
 from treadle.api.monitor import ActionKind, Monitor
 from treadle.api.trainingjob import DataWindow, TrainingJobStatus
-from treadle.control.engine.ports import DATA_SOURCE, MODEL_DEPLOYMENT, TRAINING_JOB, Object, Ports
+from treadle.control.engine.ports import DATA_SOURCE, MODEL_DEPLOYMENT, TRAINING_JOB, Ports
 from treadle.control.jobs import look
-from treadle.control.monitor.seen import Retrained, Seen, Watched
+from treadle.control.monitor.seen import Retrained, Seen, Watched, read_watched
 
 
 async def observe(monitor: Monitor, ports: Ports) -> Seen:
@@ -38,17 +38,7 @@ def answer_of(monitor: Monitor, watched: Watched | None) -> RequestRow | None:
 
 
 async def _watched(monitor: Monitor, ports: Ports) -> Watched | None:
-    raw = await ports.api.get(MODEL_DEPLOYMENT, monitor.metadata.namespace, monitor.spec.target_ref.name)
-    if raw is None:
-        return None
-    spec: Object = raw.get("spec") or {}
-    template = ((spec.get("training") or {}).get("template") or {}).get("spec")
-    return Watched(
-        status=ModelDeploymentStatus.parse(raw.get("status") or {}),
-        has_template=template is not None,
-        is_logged=(spec.get("logger") or {}).get("percent", 100) > 0,
-        data_name=((template or {}).get("dataRef") or {}).get("name"),
-    )
+    return read_watched(await ports.api.get(MODEL_DEPLOYMENT, monitor.metadata.namespace, monitor.spec.target_ref.name))
 
 
 async def _version(monitor: Monitor, watched: Watched | None, ports: Ports) -> DatasetVersion | None:

@@ -72,3 +72,17 @@ class Seen:
         if attempt is None or attempt.finished:
             return Standing(Phase.ABSENT)
         return stand(self.runs.job(attempt.job_name), self.runs.pods, "monitor", self.settings.image("worker"), now)
+
+
+def read_watched(raw: Object | None) -> Watched | None:
+    """Return a ModelDeployment as a Monitor looks at it, or None where it does not exist."""
+    if raw is None:
+        return None
+    spec: Object = raw.get("spec") or {}
+    template = ((spec.get("training") or {}).get("template") or {}).get("spec")
+    return Watched(
+        status=ModelDeploymentStatus.parse(raw.get("status") or {}),
+        has_template=template is not None,
+        is_logged=(spec.get("logger") or {}).get("percent", 100) > 0,
+        data_name=((template or {}).get("dataRef") or {}).get("name"),
+    )

@@ -1,0 +1,1 @@
+"""What a request will change, worked out from what was read before the request is set."""
