@@ -1,6 +1,7 @@
 """What kube-apiserver says when it refuses an object: causes, each with its field, in the server's own words."""
 
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
@@ -32,6 +33,15 @@ ESCAPES = {
     "\v": "\\v",
     '"': '\\"',
     "\\": "\\\\",
+}
+
+GO_TYPES: dict[type, str] = {
+    str: "string",
+    bool: "bool",
+    int: "int64",
+    float: "float64",
+    list: "[]interface {}",
+    dict: "map[string]interface {}",
 }
 
 
@@ -113,17 +123,38 @@ def quoted(text: str) -> str:
 
 def marshalled(value: Any) -> str:
     """Return a value as Go's encoding/json writes it: keys sorted, no spaces, <, > and & escaped."""
-    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-    for character in "<>&\u2028\u2029":
-        text = text.replace(character, f"\\u{ord(character):04x}")
-    return text
+    match value:
+        case float():
+            return _float(value, -6, 21, "e{:+03d}").replace("e-0", "e-")
+        case list():
+            return f"[{','.join(map(marshalled, value))}]"
+        case dict():
+            return f"{{{','.join(f'{marshalled(key)}:{marshalled(value[key])}' for key in sorted(value))}}}"
+        case _:
+            text = json.dumps(value, ensure_ascii=False)
+            return re.sub("[<>&\u2028\u2029]", lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
-def printed(value: float) -> str:
-    """Return a number or truth value as Go's %v writes it: 1e+06, true."""
-    if isinstance(value, bool):
-        return str(value).lower()
-    return str(value) if isinstance(value, int) else _float(value, -4, 6, "e{:+03d}")
+def printed(value: Any) -> str:
+    """Return a value as Go's %v writes it: 1e+06, true, <nil>, [a b], map[a:1]."""
+    match value:
+        case None:
+            return "<nil>"
+        case bool():
+            return str(value).lower()
+        case float():
+            return _float(value, -4, 6, "e{:+03d}")
+        case list():
+            return f"[{' '.join(map(printed, value))}]"
+        case dict():
+            return f"map[{' '.join(f'{key}:{printed(value[key])}' for key in sorted(value))}]"
+        case _:
+            return str(value)
+
+
+def go_type(value: Any) -> str:
+    """Return the type of a value as Go's %T writes it."""
+    return GO_TYPES[type(value)]
 
 
 def _float(value: float, smallest: int, largest: int, form: str) -> str:
@@ -141,9 +172,13 @@ def _body(words: str, value: Any, detail: str) -> str:
 
 
 def _shown(value: Any) -> str:
-    if isinstance(value, str):
-        return quoted(value)
-    return printed(value) if isinstance(value, bool | int | float) else marshalled(value)
+    match value:
+        case str():
+            return quoted(value)
+        case bool() | int() | float():
+            return printed(value)
+        case _:
+            return marshalled(value)
 
 
 def _escaped(character: str) -> str:
