@@ -3,6 +3,7 @@
 from html import escape
 
 from treadle.api.base import Json
+from treadle.sheet import percent
 
 WIDTH, HEIGHT = 340, 118
 LABELS, BAR = 118, 7
@@ -92,11 +93,3 @@ def spoken(bars: Json, name: str) -> str:
     rows = list(zip(bars["labels"], bars["window"], bars["reference"], strict=True))
     label, window, reference = max(rows, key=lambda row: abs(float(row[1]) - float(row[2])))
     return f"{name}: {label} has {percent(window)} of the window, {percent(reference)} of the reference"
-
-
-def percent(share: str | float) -> str:
-    """Return a share as a percentage, its sign kept on the line."""
-    value = 100 * float(share)
-    if 0 < value < 0.1:
-        return "under 0.1\u00a0%"
-    return f"{value:.1f}".removesuffix(".0") + "\u00a0%"
