@@ -1,7 +1,8 @@
 """A namespace as it was read at one time, and what in it belongs to one model."""
 
 import json
-from collections.abc import Collection, Iterator, Mapping, Sequence
+import time
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from treadle.api.names import LABEL_KIND, LABEL_MANAGED_BY, LABEL_NAME, LABEL_ROLE, MANAGER
@@ -10,6 +11,8 @@ from treadle.cli.cluster import Answer, Cluster, Object, asked, core, ours
 PROGRESS_PORT = 8081
 PROGRESS_WITHIN_SECONDS = 2.0
 PROGRESS_ASKED = 16
+WATCHED_SECONDS = 300
+WATCH_AGAIN_SECONDS = 1.0
 STEPS = ("ingest", "train", "monitor")
 """Roles of pods that say how far they are."""
 CHILDREN = {"labelSelector": f"{LABEL_MANAGED_BY}={MANAGER}"}
@@ -99,6 +102,28 @@ def read(cluster: Cluster, namespace: str, *, without: Collection[str] = ()) -> 
         unread.append(f"no right to get pods/proxy in {namespace}, which tells how far a step is")
     progress = {name: answer for name, answer in told.items() if answer is not None and not isinstance(answer, Answer)}
     return Estate(namespace, progress=progress, unread=tuple(unread), **parts)
+
+
+def watch(cluster: Cluster, namespace: str, told: Callable[[], None], *, without: Collection[str] = ()) -> None:
+    """Call `told` from other threads whenever something may have changed, until the process ends."""
+    import threading
+
+    def heard(part: str, path: str) -> None:
+        query = (CHILDREN if part in CHILDREN_PARTS else {}) | {"timeoutSeconds": str(WATCHED_SECONDS)}
+        while True:
+            try:
+                for _ in cluster.watch(path, **query):
+                    told()
+            except Answer as answer:
+                if answer.status == 403:
+                    return
+                # Whoever reads next is told what is wrong, if it still is.
+                told()
+                time.sleep(WATCH_AGAIN_SECONDS)
+
+    for part, path in paths(namespace).items():
+        if part not in without:
+            threading.Thread(target=heard, args=(part, path), daemon=True).start()
 
 
 def paths(namespace: str) -> dict[str, str]:
