@@ -1,6 +1,7 @@
 """The commands of `treadle`, imported when they run, beside the programs that pods run."""
 
 import importlib
+import os
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -11,6 +12,8 @@ import click
 from treadle import __version__
 
 COMMANDS = {
+    "status": ("treadle.cli.show", "status"),
+    "tree": ("treadle.cli.show", "status"),
     "store": ("treadle.cli.store", "store"),
     "keys": ("treadle.cli.store", "keys"),
 }
@@ -43,7 +46,11 @@ class Commands(click.Group):
             "treadle",
             help="The machine-learning life cycle as four Kubernetes objects: DataSource, TrainingJob, "
             "ModelDeployment and Monitor.",
-            context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+            context_settings={
+                "help_option_names": ["-h", "--help"],
+                "max_content_width": 100,
+                "color": False if os.environ.get("NO_COLOR") else None,
+            },
             params=[version()],
         )
         self._programs = programs
