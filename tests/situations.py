@@ -251,8 +251,12 @@ RETRAIN = {
     "actions": [{"name": "relearn", "when": ["DriftDetected"], "do": "Retrain"}],
     "retrain": {"cooldown": "24h", "maxPerDay": 1},
 }
-REFUSED_BEFORE = {"retrain": {"consecutiveRefusals": 0, "nextAllowedAt": "2026-01-05T20:00:00Z", "lastTriggeredAt": "2026-01-04T20:00:00Z",
-                              "requestsToday": ["2026-01-04T20:00:00Z"]}}  # fmt: skip
+ASKED_BEFORE = {
+    "consecutiveRefusals": 0,
+    "lastTriggeredAt": "2026-01-04T20:00:00Z",
+    "nextAllowedAt": "2026-01-05T20:00:00Z",
+    "requestsToday": ["2026-01-04T20:00:00Z"],
+}
 
 
 def watching(
@@ -383,7 +387,7 @@ SITUATIONS: dict[str, Callable[[], Situation]] = {
     "a retrain is wanted and blocked": lambda: Situation(
         "Monitor", "Current",
         (PUBLISHED, FIRST_RUN, ANSWERING,
-         watching(monitor_result("Suspected"), before=REFUSED_BEFORE, **RETRAIN)),
+         watching(monitor_result("Suspected"), before={"retrain": ASKED_BEFORE}, **RETRAIN)),
         server_pods(SERVER),
     ),
 }  # fmt: skip

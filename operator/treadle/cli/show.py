@@ -38,8 +38,9 @@ def status(
 ) -> None:
     """Show how a model stands and what comes next.
 
-    Its data, training, gate, serving, canary and monitor. MODEL is the name of a ModelDeployment, or KIND/NAME of any of its objects, for example tj/flights-late-first.
-    Without it, a namespace with one model shows that, and one with several a line for each.
+    Its data, training, gate, serving, canary and monitor. MODEL is the name of a ModelDeployment, or KIND/NAME of any
+    object of it, for example tj/flights-late-first. Without it, a namespace with one model shows that, and one with
+    several a line for each.
 
     \b
     Marks: ✓ good   ▸ under way   · waiting   ! look at it   ✗ a person must act   – nothing there
