@@ -14,6 +14,14 @@ from treadle import __version__
 COMMANDS = {
     "status": ("treadle.cli.show", "status"),
     "tree": ("treadle.cli.show", "status"),
+    "init": ("treadle.cli.init", "init"),
+    "retrain": ("treadle.cli.ask", "retrain"),
+    "promote": ("treadle.cli.ask", "promote"),
+    "rollback": ("treadle.cli.ask", "rollback"),
+    "unquarantine": ("treadle.cli.ask", "unquarantine"),
+    "refresh": ("treadle.cli.ask", "refresh"),
+    "suspend": ("treadle.cli.ask", "suspend"),
+    "resume": ("treadle.cli.ask", "resume"),
     "store": ("treadle.cli.store", "store"),
     "keys": ("treadle.cli.store", "keys"),
 }
