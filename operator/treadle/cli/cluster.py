@@ -140,7 +140,7 @@ class Cluster:
         with self._answer(method, path, body, headers, seconds) as response:
             return response.status, {key.lower(): value for key, value in response.getheaders()}, response.read()
 
-    def lines(self, path: str, *, seconds: float | None = None, **query: str) -> Iterator[bytes]:
+    def lines(self, path: str, query: Mapping[str, str] = {}, seconds: float | None = None) -> Iterator[bytes]:
         """Give the lines of an answer as they come, until the server ends it; raise Answer for none in `seconds`."""
         target = f"{path}?{urlencode(query)}" if query else path
         with self._answer("GET", target, b"", {}, seconds) as response:
@@ -155,7 +155,7 @@ class Cluster:
         Raises Answer with status 410 where the resource version is too old to go on from.
         """
         within = float(query["timeoutSeconds"]) + ANSWERED_WITHIN_SECONDS if "timeoutSeconds" in query else None
-        for line in self.lines(path, seconds=within, watch="true", **query):
+        for line in self.lines(path, {"watch": "true", **query}, within):
             event = json.loads(line)
             if event["type"] == "ERROR":
                 raise refusal("watch", path, int(event["object"].get("code", 500)), json.dumps(event["object"]))
