@@ -165,15 +165,15 @@ class Followed:
 
     def __init__(self, cluster: Cluster, owners: Sequence[Object]) -> None:
         self._cluster = cluster
-        self._known = {(owner["kind"], name_of(owner)): True for owner in owners}
+        self._known = {(str(owner["kind"]), name_of(owner)): True for owner in owners}
         self._families = {owner["spec"]["modelName"] for owner in owners if owner["kind"] == "ModelDeployment"}
 
     def has(self, pod: Object) -> bool:
         """Say whether a pod is one of them."""
         labels = pod["metadata"].get("labels") or {}
-        owner = labels.get(LABEL_KIND), labels.get(LABEL_NAME)
+        owner = str(labels.get(LABEL_KIND)), str(labels.get(LABEL_NAME))
         if owner not in self._known:
-            self._known[owner] = owner[0] == "TrainingJob" and self._is_of_family(str(owner[1]))
+            self._known[owner] = owner[0] == "TrainingJob" and self._is_of_family(owner[1])
         return self._known[owner]
 
     def _is_of_family(self, name: str) -> bool:

@@ -141,8 +141,19 @@ def server_metadata() -> dict[str, Any]:
 def model_metadata(
     model: str, versions: Sequence[str], platform: str, schema: ModelSchema, *, hidden: bool
 ) -> dict[str, Any]:
-    """Return what GET /v2/models/<name> answers; `hidden` leaves the inputs out."""
-    inputs = [{"name": item.name, "datatype": DATATYPE[item.type], "shape": [-1]} for item in schema.inputs]
+    """Return what GET /v2/models/<name> answers; `hidden` leaves the inputs out.
+
+    A tensor's `parameters`, which the protocol leaves to servers, hold a value of the train part; none is personal.
+    """
+    inputs = [
+        {
+            "name": item.name,
+            "datatype": DATATYPE[item.type],
+            "shape": [-1],
+            **({"parameters": {"example": item.example}} if item.example is not None else {}),
+        }
+        for item in schema.inputs
+    ]
     outputs = [
         {"name": OUTPUT_SCORE, "datatype": "FP64", "shape": [-1]},
         *([] if schema.task == Task.REGRESSION else [{"name": OUTPUT_LABEL, "datatype": "BYTES", "shape": [-1]}]),
