@@ -14,6 +14,9 @@ from treadle import __version__
 COMMANDS = {
     "status": ("treadle.cli.show", "status"),
     "tree": ("treadle.cli.show", "status"),
+    "logs": ("treadle.cli.logs", "logs"),
+    "wait": ("treadle.cli.wait", "wait"),
+    "predict": ("treadle.cli.predict", "predict"),
     "init": ("treadle.cli.init", "init"),
     "retrain": ("treadle.cli.ask", "retrain"),
     "promote": ("treadle.cli.ask", "promote"),
