@@ -3,6 +3,7 @@
 import asyncio
 import copy
 import uuid
+from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -14,10 +15,13 @@ from treadle.api.reasons import Reason
 from treadle.control.engine.errors import Conflict, Gone, Invalid
 from treadle.control.engine.ports import Gvk, Object
 from treadle.local import merge
+from treadle.local.schema import Schemas
 
 STATUS_SUBRESOURCE = frozenset({"Job", "Pod", "Deployment"})
 WITHOUT_GENERATION = frozenset({"ConfigMap", "Service", "Event", "Lease", "Namespace", "ServiceAccount", "Secret"})
 FOREGROUND = "foregroundDeletion"
+HISTORY = 4096
+"""How many changes a watch can be resumed over, for all types together."""
 
 type Place = tuple[str, str, str]
 """Kind, namespace and name."""
@@ -34,17 +38,60 @@ class Change:
 
     type: str
     object: Object
+    before: Object | None = None
+
+    @property
+    def version(self) -> int:
+        """Return the resource version that the change made."""
+        return int(self.object["metadata"]["resourceVersion"])
 
 
 @dataclass(slots=True)
 class MemoryApi:
-    """One API server without a schema; `now` gives creation times, `new_uid` the uids."""
+    """One API server; `now` gives creation times, `new_uid` the uids, `schemas` what is admitted: None admits all.
+
+    A stored object is never changed, only replaced: what is handed out inside this package is read, not written.
+    """
 
     now: Callable[[], datetime] = wall_clock
     new_uid: Callable[[], str] = lambda: str(uuid.uuid4())
+    schemas: Schemas | None = None
     _objects: dict[Place, Object] = field(default_factory=dict)
     _version: int = 0
+    _oldest: int = 0
+    _history: deque[Change] = field(default_factory=lambda: deque(maxlen=HISTORY))
     _watchers: list[asyncio.Queue[Change]] = field(default_factory=list)
+
+    @property
+    def version(self) -> int:
+        """Return the resource version of the latest change."""
+        return self._version
+
+    def restore(self, objects: Iterable[Object], version: int) -> None:
+        """Take over the objects of a former server, and its last resource version; nobody can resume a watch of it."""
+        self._objects = {place(raw): raw for raw in objects}
+        self._version = self._oldest = version
+        self._history.clear()
+
+    def find(self, kind: str, namespace: str, name: str) -> Object | None:
+        """Return the stored object, to be read only."""
+        return self._objects.get((kind, namespace, name))
+
+    def all(self, kind: str, namespace: str | None = None) -> list[Object]:
+        """Return the stored objects of a kind, by namespace and name, to be read only."""
+        return [
+            raw for (its, where, _), raw in sorted(self._objects.items()) if its == kind and namespace in (None, where)
+        ]
+
+    def since(self, version: int) -> list[Change] | None:
+        """Return the changes after a version; None where they are forgotten."""
+        if version < self._oldest:
+            return None
+        return [change for change in self._history if change.version > version]
+
+    def unsubscribe(self, tell: asyncio.Queue[Change]) -> None:
+        """Tell a queue nothing more."""
+        self._watchers.remove(tell)
 
     async def get(self, gvk: Gvk, namespace: str, name: str) -> Object | None:
         """Return the object, or None."""
@@ -125,6 +172,14 @@ class MemoryApi:
         after["metadata"] = {**live["metadata"], **after["metadata"]}
         return self._store(live, after)
 
+    def apply_as(self, body: Object, manager: str, subresource: str) -> Object:
+        """Apply fields by force, as a manager."""
+        return self._apply(_without_nulls(body), manager, subresource)
+
+    def remove(self, live: Object) -> None:
+        """Delete an object and what it owns."""
+        self._collect(live)
+
     def _insert(self, new: Object) -> Object:
         metadata = new.setdefault("metadata", {})
         metadata["uid"] = self.new_uid()
@@ -172,8 +227,9 @@ class MemoryApi:
     def _write(self, change: str, after: Object) -> Object:
         self._version += 1
         after["metadata"]["resourceVersion"] = str(self._version)
+        before = self._objects.get(place(after))
         self._objects[place(after)] = after
-        self._tell(change, after)
+        self._tell(Change(change, after, before))
         return copy.deepcopy(after)
 
     def _collect(self, live: Object) -> None:
@@ -183,11 +239,15 @@ class MemoryApi:
                 self._collect(dependent)
         del self._objects[place(live)]
         self._version += 1
-        self._tell("DELETED", {**live, "metadata": {**live["metadata"], "resourceVersion": str(self._version)}})
+        last = {**live, "metadata": {**live["metadata"], "resourceVersion": str(self._version)}}
+        self._tell(Change("DELETED", last, live))
 
-    def _tell(self, change: str, after: Object) -> None:
+    def _tell(self, change: Change) -> None:
+        if len(self._history) == HISTORY:
+            self._oldest = self._history[0].version
+        self._history.append(change)
         for told in self._watchers:
-            told.put_nowait(Change(change, copy.deepcopy(after)))
+            told.put_nowait(Change(change.type, copy.deepcopy(change.object), change.before))
 
 
 def place(raw: Object) -> Place:

@@ -1,0 +1,74 @@
+"""The schemas of all types that are served: the built-in ones from builtin.json, ours from the models."""
+
+import json
+from functools import cache
+from importlib import resources
+from typing import Any
+
+from treadle.api.crds import DEFINITIONS, crd
+from treadle.local.types import Type
+
+type Node = dict[str, Any]
+
+REFERENCE = "#/components/schemas/"
+META = "io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta"
+LIST_META = "io.k8s.apimachinery.pkg.apis.meta.v1.ListMeta"
+SCALE = "io.k8s.api.autoscaling.v1.Scale"
+
+
+@cache
+def definitions() -> dict[str, Node]:
+    """Return the definitions of kube-apiserver 1.35, whose references are names (see hack/builtin.py)."""
+    text = resources.files("treadle.local").joinpath("builtin.json").read_text(encoding="utf-8")
+    found: dict[str, Node] = json.loads(text)
+    return found
+
+
+@cache
+def custom() -> dict[str, Node]:
+    """Return our CustomResourceDefinitions, by kind."""
+    return {each.kind: crd(each) for each in DEFINITIONS}
+
+
+def name_of(type_: Type) -> str:
+    """Return the name of a type's definition."""
+    if type_.is_ours:
+        group = ".".join(reversed(type_.gvk.group.split(".")))
+        return f"{group}.{type_.gvk.version}.{type_.gvk.kind}"
+    wanted = {"group": type_.gvk.group, "version": type_.gvk.version, "kind": type_.gvk.kind}
+    return next(
+        name for name, node in definitions().items() if wanted in node.get("x-kubernetes-group-version-kind", ())
+    )
+
+
+@cache
+def schema(type_: Type) -> Node:
+    """Return the schema of a type, where each reference is the very node that it names."""
+    if type_.is_ours:
+        found = custom()[type_.gvk.kind]["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
+        return {**found, "properties": {**found["properties"], "metadata": _linked()[META]}}
+    return _linked()[name_of(type_)]
+
+
+def meta_schema() -> Node:
+    """Return the schema of an object's metadata."""
+    return _linked()[META]
+
+
+@cache
+def _linked() -> dict[str, Node]:
+    nodes: dict[str, Node] = {name: {} for name in definitions()}
+    for name, node in definitions().items():
+        nodes[name].update(_link(node, nodes))
+    return nodes
+
+
+def _link(node: Any, nodes: dict[str, Node]) -> Any:
+    if isinstance(node, list):
+        return [_link(each, nodes) for each in node]
+    if not isinstance(node, dict):
+        return node
+    if "$ref" in node:
+        # A default beside a reference is an empty object, which the server drops.
+        return nodes[node["$ref"].removeprefix(REFERENCE)]
+    return {key: _link(child, nodes) for key, child in node.items()}
