@@ -19,12 +19,12 @@ ESTIMATED_FROM = 0.05
 class ProgressServer:
     """A thread that answers how far a step is; the step tells it by `stage`."""
 
-    def __init__(self, step: str, port: int, clock: Callable[[], float] = monotonic) -> None:
+    def __init__(self, step: str, port: int, clock: Callable[[], float] = monotonic, host: str = "") -> None:
         self._clock = clock
         self._began = clock()
         self._lock = threading.Lock()
         self._step, self._stage, self._fraction = step, "start", 0.0
-        self._server = ThreadingHTTPServer(("", port), _handler(self))
+        self._server = ThreadingHTTPServer((host, port), _handler(self))
         self._server.daemon_threads = True
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.1,), name="progress", daemon=True)
 

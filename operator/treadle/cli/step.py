@@ -36,6 +36,7 @@ from treadle.store.port import ObjectStore
 from treadle.store.probe import ensure
 
 ENV_PROGRESS_PORT = "TREADLE_PROGRESS_PORT"
+ENV_HOST = "TREADLE_HOST"
 EXIT_RETRY = 1
 
 type Step = Callable[[StepSpec, ObjectStore, Report], StepResult]
@@ -67,7 +68,8 @@ def run_step(name: str) -> int:
         print(f"{ENV_STEP} describes {spec.step}, not {name}; start treadle {spec.step}", file=sys.stderr)
         return EXIT_NO_RETRY
     began = datetime.now(UTC)
-    with ProgressServer(name, int(os.environ.get(ENV_PROGRESS_PORT, PROGRESS_PORT))) as report:
+    port, host = int(os.environ.get(ENV_PROGRESS_PORT, PROGRESS_PORT)), os.environ.get(ENV_HOST, "")
+    with ProgressServer(name, port, host=host) as report:
         result, code = attempt(spec, report, began)
     target = Path(os.environ.get(ENV_TERMINATION_LOG, DEFAULT_TERMINATION_LOG))
     target.write_bytes(write_result(result))

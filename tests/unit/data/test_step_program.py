@@ -76,3 +76,14 @@ def test_progress_is_answered_while_a_step_runs():
             metrics = answer.read().decode()
     assert progress == {"v": 1, "step": "ingest", "stage": "split", "percentage": 50, "estimatedRemainingSeconds": 10}
     assert 'treadle_step_progress_ratio{step="ingest",stage="split"} 0.5' in metrics
+
+
+def test_two_steps_answer_on_one_port_where_each_has_an_address():
+    with ProgressServer("ingest", 0, host="127.0.0.1") as first:
+        with ProgressServer("train", first.port, host="127.0.0.2") as second:
+            told = [f"http://127.0.0.{number}:{server.port}/progress" for number, server in ((1, first), (2, second))]
+            steps = []
+            for url in told:
+                with urllib.request.urlopen(url) as answer:
+                    steps.append(json.load(answer)["step"])
+    assert steps == ["ingest", "train"]
