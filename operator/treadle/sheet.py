@@ -55,10 +55,15 @@ def sheet(title: str, style: str, body: Iterable[str]) -> str:
     )
 
 
+def bare(text: str) -> str:
+    """Return a message without the name of its page."""
+    return text.partition(" docs: ")[0].removesuffix(".")
+
+
 def sentence(text: str) -> str:
-    """Return a message as a sentence, without the name of its page, escaped."""
-    bare = text.partition(" docs: ")[0].removesuffix(".")
-    return escape(f"{bare[:1].upper()}{bare[1:]}.") if bare else ""
+    """Return a message as a sentence, escaped."""
+    said = bare(text)
+    return escape(f"{said[:1].upper()}{said[1:]}.") if said else ""
 
 
 def when(text: str) -> str:

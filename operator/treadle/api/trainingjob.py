@@ -486,6 +486,8 @@ class ModelVersion(Record):
     """sha256 of its input schema."""
     golden_digest: Digest | None = None
     """sha256 of its golden requests."""
+    card_digest: Digest | None = None
+    """sha256 of its model card, as this run wrote it."""
 
 
 class Environment(Record):

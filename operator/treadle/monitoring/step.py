@@ -25,11 +25,11 @@ from treadle.monitoring.verdict import (
 )
 from treadle.monitoring.window import read_log, read_reference, was_ever_logged
 from treadle.store import blobs, keys
-from treadle.store.manifest import File, digest_of, files_of, publish_record, read_record
+from treadle.store.manifest import REPORT, File, digest_of, publish_record, read_record, show_report
 from treadle.store.port import ObjectStore
 
 RECORD = "treadle.dev/run/v1"
-PAGE, DETAILS, PARTS = "report.html", "window.json", "parts.json"
+DETAILS, PARTS = "window.json", "parts.json"
 
 
 def monitor(spec: MonitorStep, store: ObjectStore, report: Report) -> MonitorResult:
@@ -46,7 +46,7 @@ def monitor(spec: MonitorStep, store: ObjectStore, report: Report) -> MonitorRes
         judged = judge(rules_of(spec), reference, log, was_logged=was_logged)
         report.stage("publish", 0.9)
         found = record(spec, store, judged, reference, started)
-    show(spec, store, found)
+    show_report(store, spec.run_key, found)
     return recorded(found)
 
 
@@ -87,7 +87,7 @@ def record(spec: MonitorStep, store: ObjectStore, judged: Judged, reference: Ref
     details = reports.document(spec, rules_of(spec), judged, reference)
     completed = stamp(datetime.now(UTC))
     files = {
-        PAGE: page(details, completed).encode(),
+        REPORT: page(details, completed).encode(),
         DETAILS: canonical(details),
         PARTS: judged.log.list,
     }
@@ -120,13 +120,6 @@ def record(spec: MonitorStep, store: ObjectStore, judged: Judged, reference: Ref
         "files": entries,
     }
     return publish_record(store, "monitor", spec.run_key, document)
-
-
-def show(spec: MonitorStep, store: ObjectStore, document: Json) -> None:
-    """Put the record's page where people find it; strictly after the record, so that both tell the same."""
-    [digest] = [file.sha256 for file in files_of(document) if file.path == PAGE]
-    if store.head(keys.report(spec.run_key)) is None:
-        store.put_once(keys.report(spec.run_key), blobs.get_bytes(store, digest))
 
 
 def recorded(document: Json) -> MonitorResult:

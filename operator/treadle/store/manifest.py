@@ -11,11 +11,13 @@ from treadle.api.base import Json
 from treadle.api.names import canonical
 from treadle.api.reasons import Reason
 from treadle.store import keys
-from treadle.store.blobs import missing
+from treadle.store.blobs import get_bytes, missing
 from treadle.store.errors import RESTORE, StoreError, brief, wrong_digest
 from treadle.store.keys import Kind, Step
 from treadle.store.port import ObjectStore
 
+REPORT = "report.html"
+"""The readable page among a record's files."""
 VERSIONS_LIMIT = 999_999
 LOOK_BACK = 32
 
@@ -86,6 +88,13 @@ def publish_record(store: ObjectStore, step: Step, run_key: str, document: Json)
 def read_record(store: ObjectStore, step: Step, run_key: str) -> Json | None:
     """Return what a run gave; None if it has not ended."""
     return read_document(store, keys.run(step, run_key))
+
+
+def show_report(store: ObjectStore, run_key: str, document: Json) -> None:
+    """Put a record's page where people find it; strictly after the record, so that both tell the same."""
+    digest = next((file.sha256 for file in files_of(document) if file.path == REPORT), None)
+    if digest is not None and store.head(keys.report(run_key)) is None:
+        store.put_once(keys.report(run_key), get_bytes(store, digest))
 
 
 def publish_fit(store: ObjectStore, fit_key: str, document: Json) -> Json:

@@ -53,6 +53,10 @@ class Dataset:
     holdout_digest: str
     train: pa.Table
     holdout: pa.Table
+    described: tuple[Json, ...] = ()
+    """Every column of the version, as its manifest tells of it."""
+    splits: Mapping[str, Json] = field(default_factory=dict)
+    """The parts: digest, rows, and the span of their time."""
 
 
 def read_dataset(store: ObjectStore, recipe: Recipe, digest: str) -> Dataset:
@@ -88,6 +92,8 @@ def read_dataset(store: ObjectStore, recipe: Recipe, digest: str) -> Dataset:
         holdout_digest=str(manifest["splits"]["holdout"]["digest"]),
         train=enough(train, columns, window),
         holdout=labelled_holdout,
+        described=tuple(manifest["columns"]),
+        splits=manifest["splits"],
     )
 
 

@@ -25,22 +25,22 @@ OPSETS = {"": 17, "ai.onnx.ml": 3}
 """onnxruntime reads opset 17 since 1.12, which is older than any runtime that is offered."""
 
 
-def written(pipeline: Pipeline, schema: ModelSchema, recipe: Recipe) -> tuple[Format, bytes, Opened]:
-    """Return the model in the format asked for, or in skops where ONNX cannot express it; never as a pickle."""
+def written(pipeline: Pipeline, schema: ModelSchema, recipe: Recipe) -> tuple[Format, bytes, Opened, str]:
+    """Return the model in the format asked for, or in skops and why ONNX cannot express it; never as a pickle."""
     asked = recipe.output.format.name if recipe.output is not None and recipe.output.format is not None else None
-    refusals = []
+    blocked = ""
     if asked is not OutputFormatName.SKOPS:
         try:
             data = onnx_bytes(pipeline, schema)
-            return "onnx", data, open_model(data, "onnx", schema)
+            return "onnx", data, open_model(data, "onnx", schema), ""
         except Unopened as error:
             log.warning("Fell back to skops", extra={"cause": str(error)})
-            refusals.append(f"ONNX: {error}")
+            blocked = str(error)
     try:
         data = skops_bytes(pipeline)
-        return "skops", data, open_model(data, "skops", schema)
+        return "skops", data, open_model(data, "skops", schema), blocked
     except Unopened as error:
-        refusals.append(f"skops: {error}")
+        refusals = [*([f"ONNX: {blocked}"] if blocked else []), f"skops: {error}"]
     raise Refused(
         Reason.FORMAT_REFUSED,
         f"{recipe.estimator.name.value} or its preparation fits no safe format. {'; '.join(refusals)}. Use "

@@ -54,6 +54,8 @@ class Package:
     path: str
     files: dict[str, bytes]
     opened: Opened
+    blocked: str = ""
+    """What ONNX cannot express of it; empty where it is ONNX, or where skops was asked for."""
 
 
 def package(
@@ -66,7 +68,7 @@ def package(
     written model answers otherwise than the fitted one.
     """
     schema = schema_of(recipe, columns, classes, train)
-    form, data, opened = written(pipeline, schema, recipe)
+    form, data, opened, blocked = written(pipeline, schema, recipe)
     able = reference.filter(pa.array(askable(reference, schema)))
     rows = spread(able if able.num_rows else train, REFERENCE_ROWS)
     expected = fitted_answers(pipeline, rows, schema)
@@ -79,7 +81,7 @@ def package(
         GOLDEN_FILE: _json(golden(rows, expected, schema).dump()),
         REFERENCE_FILE: reference_file(rows, expected, schema),
     }
-    return Package(form, path, files, opened)
+    return Package(form, path, files, opened, blocked)
 
 
 def schema_of(recipe: Recipe, columns: Columns, classes: list[str], train: pa.Table) -> ModelSchema:

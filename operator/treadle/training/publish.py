@@ -1,5 +1,6 @@
 """A judged model into the store: blobs, signature, manifest, version number, record, pointer, in this order."""
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import distributions
@@ -15,7 +16,15 @@ from treadle.api.trainingjob import Environment, Metric, Verdict
 from treadle.store import keys
 from treadle.store.blobs import put_bytes
 from treadle.store.errors import StoreError
-from treadle.store.manifest import File, claim_version, digest_of, publish_fit, publish_manifest, publish_record
+from treadle.store.manifest import (
+    File,
+    claim_version,
+    digest_of,
+    publish_fit,
+    publish_manifest,
+    publish_record,
+    show_report,
+)
 from treadle.store.open import read_secret
 from treadle.store.pointer import advance_pointer
 from treadle.store.port import ObjectStore
@@ -62,10 +71,7 @@ def publish_model(
     store: ObjectStore, step: TrainStep, package: Package, fit_key: str, signer: Keys
 ) -> tuple[str, tuple[File, ...]]:
     """Publish a packaged model; return its digest and files. Equal files that are there already are success."""
-    files = tuple(
-        File(path, len(data), put_bytes(store, data).removeprefix("sha256:"))
-        for path, data in sorted(package.files.items())
-    )
+    files = stored(store, package.files)
     document: Json = {
         "format": MODEL,
         "fitKey": f"sha256:{fit_key}",
@@ -78,8 +84,16 @@ def publish_model(
     data = canonical(document)
     publish_signature(store, signer, {file.path: file.sha256 for file in files}, data, "model")
     digest = publish_manifest(store, "models", document)
-    publish_fit(store, fit_key, {"model": digest})
+    why = {"blocked": package.blocked} if package.blocked else {}
+    publish_fit(store, fit_key, {"model": digest, **why})
     return digest, files
+
+
+def stored(store: ObjectStore, contents: Mapping[str, bytes]) -> tuple[File, ...]:
+    """Store files, by path; return how a manifest or record lists them."""
+    return tuple(
+        File(path, len(data), put_bytes(store, data).removeprefix("sha256:")) for path, data in sorted(contents.items())
+    )
 
 
 def publish_signature(store: ObjectStore, signer: Keys, files: dict[str, str], document: bytes, name: str) -> None:
@@ -111,8 +125,9 @@ def record(
     fit_key: str,
     metrics: list[Metric],
     judgement: Judgement,
-) -> TrainResult:
-    """Write down how a run ended, and return what stands there: of two writers, the first's result."""
+    files: Iterable[File],
+) -> Json:
+    """Write down how a run ended, and return what stands there: of two writers, the first's."""
     assert result.model is not None
     document: Json = {
         "format": RECORD,
@@ -133,22 +148,20 @@ def record(
             "checks": [check.dump() for check in judgement.checks],
         },
         "result": result.dump(),
+        "files": [file.dump() for file in files],
     }
     publish_signature(store, signer, {}, canonical(document), "run")
-    return recorded(publish_record(store, "train", step.run_key, document))
+    return publish_record(store, "train", step.run_key, document)
 
 
-def recorded(document: Json) -> TrainResult:
-    """Return the result that a run record holds, with the record's digest."""
+def finished(store: ObjectStore, step: TrainStep, document: Json) -> TrainResult:
+    """Return the result that a run's record holds, with what follows it: the report, and the pointer if it passed."""
+    show_report(store, step.run_key, document)
     result = TrainResult.parse(document["result"])
-    return result.model_copy(update={"record": digest_of(canonical(document))})
-
-
-def point(store: ObjectStore, step: TrainStep, result: TrainResult) -> None:
-    """Let the model's name stand for a version that passed; strictly after its record."""
     if result.verdict is Verdict.PROMOTE and result.model is not None:
         number = int(result.model.version.removeprefix("v"))
         advance_pointer(store, "models", step.spec.model_name, result.model.digest, number)
+    return result.model_copy(update={"record": digest_of(canonical(document))})
 
 
 @cache

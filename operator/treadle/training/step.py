@@ -1,5 +1,6 @@
 """One training run, from a dataset version to a judged, signed model version: the stages in their order."""
 
+import json
 import logging
 import os
 from dataclasses import dataclass
@@ -8,16 +9,18 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from treadle.api.base import stamp
+from treadle.api.base import Json, stamp
 from treadle.api.names import canonical, short
 from treadle.api.reasons import Reason
 from treadle.api.step import DEFAULT_MOUNTS, ENV_MOUNTS, Report, TrainResult, TrainStep
 from treadle.api.trainingjob import Gate, ModelVersion, ResolvedData, Task, Verdict
 from treadle.store import keys
 from treadle.store.errors import StoreError
-from treadle.store.manifest import read_document, read_fit, read_record
+from treadle.store.manifest import REPORT, read_document, read_fit, read_record
 from treadle.store.pointer import read_pointer
 from treadle.store.port import ObjectStore
+from treadle.training.card import card
+from treadle.training.curves import curves
 from treadle.training.dataset import Dataset, groups, read_dataset, weights, within
 from treadle.training.errors import EVALUATED, GATE_PASSED, REGISTERED, Refused, Unscorable
 from treadle.training.evaluate import Holdout, Measured, evaluate, gate_metric, metric_names
@@ -26,23 +29,26 @@ from treadle.training.gate import Evidence, Judgement, judge
 from treadle.training.metrics import Answers
 from treadle.training.opened import Opened, Unopened
 from treadle.training.package import Package, package
+from treadle.training.page import page
 from treadle.training.prepare import frame
 from treadle.training.publish import (
     Keys,
     claim,
     environment,
-    point,
+    finished,
     publish_model,
     record,
-    recorded,
     signing_keys,
+    stored,
 )
 from treadle.training.registered import Registered, comparable, read_model
+from treadle.training.report import Run, document
 from treadle.training.slices import slice_rows
 
 log = logging.getLogger(__name__)
 
 METRICS_REPORTED = 8
+CARD, FACTS = "card.md", "training.json"
 VERSIONS_SEARCHED = 32
 REFERENCE_MINIMUM = 500
 """Fewer holdout rows of the window: train rows stand for what is normal."""
@@ -54,6 +60,8 @@ class Challenger:
 
     fit_key: str
     made: Package | Registered
+    blocked: str = ""
+    """What ONNX cannot express of it."""
 
     @property
     def opened(self) -> Opened:
@@ -65,17 +73,19 @@ class Challenger:
 class Judged:
     """A model with its numbers and the gate's verdict; it only waits to be published."""
 
+    dataset: Dataset
     challenger: Challenger
     measured: Measured
     evidence: Evidence
     judgement: Judgement
+    curves: Json
 
 
 def train(spec: TrainStep, store: ObjectStore, report: Report) -> TrainResult:
     """Train, judge and register one model; refusals of data, recipe and gate are results, not errors."""
     earlier = read_record(store, "train", spec.run_key)
     if earlier is not None:
-        return recorded(earlier)
+        return finished(store, spec, earlier)
     started = stamp(datetime.now(UTC))
     try:
         # Before the work, since without its key it would be for nothing.
@@ -128,7 +138,8 @@ def judge_run(spec: TrainStep, store: ObjectStore, signer: Keys, report: Report)
         unscorable=unscorable,
         differences=measured.differences,
     )
-    return Judged(challenger, measured, evidence, judge(recipe.gate if recipe.gate is not None else Gate(), evidence))
+    verdict = judge(recipe.gate if recipe.gate is not None else Gate(), evidence)
+    return Judged(dataset, challenger, measured, evidence, verdict, curves(schema, truth, ours, theirs))
 
 
 def obtain(spec: TrainStep, store: ObjectStore, signer: Keys, dataset: Dataset, report: Report) -> Challenger:
@@ -137,7 +148,8 @@ def obtain(spec: TrainStep, store: ObjectStore, signer: Keys, dataset: Dataset, 
     known = read_fit(store, key)
     if known is not None:
         try:
-            return Challenger(key, read_model(store, str(known["model"]), signer.public, signer.secret))
+            made = read_model(store, str(known["model"]), signer.public, signer.secret)
+            return Challenger(key, made, str(known.get("blocked", "")))
         except Unscorable as error:
             log.warning("Fitted again", extra={"model": known["model"], "cause": str(error)})
     recipe, columns = spec.spec, dataset.columns
@@ -155,7 +167,8 @@ def obtain(spec: TrainStep, store: ObjectStore, signer: Keys, dataset: Dataset, 
         log.warning("Fitted with a warning", extra={"text": text})
     report.stage("package", 0.5)
     reference = reference_rows(spec, dataset)
-    return Challenger(key, package(recipe, fitted.pipeline, columns, classes, train=dataset.train, reference=reference))
+    built = package(recipe, fitted.pipeline, columns, classes, train=dataset.train, reference=reference)
+    return Challenger(key, built, built.blocked)
 
 
 def truth_of(dataset: Dataset, task: Task, classes: list[str]) -> Floats | Codes:
@@ -243,6 +256,21 @@ def publish(spec: TrainStep, store: ObjectStore, signer: Keys, judged: Judged, s
     )
     metrics, judgement = judged.measured.shown(), judged.judgement
     now = stamp(datetime.now(UTC))
+    run = Run(
+        step=spec,
+        dataset=judged.dataset,
+        schema=judged.challenger.opened.schema,
+        metrics=metrics,
+        evidence=judged.evidence,
+        judgement=judgement,
+        curves=judged.curves,
+        model=model,
+        files=files,
+        blocked=judged.challenger.blocked,
+        environment=environment(),
+        decided_at=now,
+    )
+    papers = stored(store, written(run))
     result = TrainResult(
         run=spec.run,
         outcome=judgement.verdict.value,
@@ -254,13 +282,23 @@ def publish(spec: TrainStep, store: ObjectStore, signer: Keys, judged: Judged, s
         data=resolved(spec),
         metrics=metrics[:METRICS_REPORTED],
         gate=judgement.status(judged.evidence, now),
-        model=model,
-        environment=environment(),
+        model=model.model_copy(
+            update={"card_digest": next(f"sha256:{file.sha256}" for file in papers if file.path == CARD)}
+        ),
+        environment=run.environment,
+        report_uri=f"s3://{store.place}/{keys.report(spec.run_key)}",
     )
     fit = judged.challenger.fit_key
-    final = record(store, spec, result, signer, fit_key=fit, metrics=metrics, judgement=judgement)
-    point(store, spec, final)
-    return final
+    stands = record(store, spec, result, signer, fit_key=fit, metrics=metrics, judgement=judgement, files=papers)
+    return finished(store, spec, stands)
+
+
+def written(run: Run) -> dict[str, bytes]:
+    """Return what a run's record keeps for people: its card, its report, and the facts of both."""
+    facts = document(run)
+    # Not canonical: an input's example may be a float, as in schema.json.
+    text = json.dumps(facts, sort_keys=True, ensure_ascii=False, allow_nan=False)
+    return {CARD: card(facts).encode(), REPORT: page(facts).encode(), FACTS: text.encode()}
 
 
 def resolved(spec: TrainStep) -> ResolvedData:
