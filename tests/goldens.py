@@ -11,8 +11,12 @@ DIRECTORY = Path(__file__).parent / "golden"
 
 def same(name: str, found: Any) -> None:
     """Assert that `found` is what the golden file says, as YAML; or write it, to be reviewed like code."""
-    path = DIRECTORY / f"{name}.yaml"
-    text = yaml.safe_dump(found, sort_keys=True, width=110, allow_unicode=True)
+    same_text(f"{name}.yaml", yaml.safe_dump(found, sort_keys=True, width=110, allow_unicode=True))
+
+
+def same_text(name: str, text: str) -> None:
+    """Assert that a text is what the golden file of that name says; or write it, to be reviewed like code."""
+    path = DIRECTORY / name
     if os.environ.get("TREADLE_UPDATE_GOLDEN") == "1":
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)

@@ -29,6 +29,7 @@ from treadle.api.monitor import Monitor
 from treadle.api.names import labels
 from treadle.api.step import Progress
 from treadle.api.trainingjob import TrainingJob
+from treadle.cli.estate import Estate
 from treadle.control.datasource import observe as data_source_seen
 from treadle.control.datasource import status as data_source_status
 from treadle.control.engine.ports import Object
@@ -57,6 +58,18 @@ class Situation:
     progress: dict[str, Object] | None = None
     """By pod, as it answers GET /progress."""
     now: datetime = NOW
+
+    @property
+    def estate(self) -> Estate:
+        """Return the namespace as the command line reads it."""
+        kinds = {
+            "sources": "DataSource",
+            "runs": "TrainingJob",
+            "deployments": "ModelDeployment",
+            "monitors": "Monitor",
+        }
+        parts = {part: tuple(each for each in self.objects if each["kind"] == kind) for part, kind in kinds.items()}
+        return Estate("demo", **parts, pods=self.pods, progress=self.progress or {})
 
 
 # DataSources.

@@ -79,7 +79,10 @@ def _summary(facts: Object, now: datetime, longest: int, width: int) -> Iterator
         (f"{champion} answers in {serving['ready']} of {serving['wanted']}", "") if champion else None,
         (f"run at {run['running']['percentage']} %", "busy") if run else None,
         (f"{canary['version']} at {canary['weight']} %", "busy") if canary else None,
-        *((f"Monitor: {each['reason']}", each["mark"]) for each in facts["monitor"]),
+        *(
+            (f"window {(each['window'] or {}).get('verdict') or each['reason']}", each["mark"])
+            for each in facts["monitor"]
+        ),
     )
     name = facts["model"]
     shown = name if len(name) <= longest else f"{name[: longest - 1]}…"

@@ -35,7 +35,7 @@ class Source:
 @click.option("-p", "--previous", is_flag=True, help="Of the containers that ran before the current ones.")
 @CONNECTION
 def logs(*, what: str, follow: bool, tail: int | None, previous: bool, context: str, namespace: str) -> None:
-    """Print what the pods of a model wrote: ingest, train, monitor and server.
+    """Print what the pods of a model wrote.
 
     MODEL is the name of a ModelDeployment: all pods of its sources, runs, Monitors and servers. KIND/NAME is one
     object, for example dsrc/flights. Each line begins with the pod's role and the end of its name; a word to standard

@@ -62,10 +62,11 @@ def predict(
     context: str,
     namespace: str,
 ) -> None:
-    """Ask a model for a prediction, and print its answer and the same call with curl.
+    """Ask a model for a prediction.
 
-    MODEL is the name of a ModelDeployment. Without values, or with --example, a ready example is sent: for each input
-    a value of the training data, as the server tells. The request goes through the API server, with your own rights.
+    Prints the answer and the same call with curl. MODEL is the name of a ModelDeployment. Without values, or with
+    --example, a ready example is sent: for each input a value of the training data, as the server tells. The request
+    goes through the API server, with your own rights.
 
     \b
     Examples:

@@ -50,15 +50,14 @@ class Row:
 
 def flow(segments: Iterable[Line], width: int) -> list[Line]:
     """Return segments joined by dots into lines of at most `width`; one that is longer is broken between words."""
-    lines: list[Line] = [[]]
+    lines: list[Line] = []
     for segment in segments:
-        size = length(lines[-1])
-        if size and size + 3 + length(segment) <= width:
-            lines[-1] += [(" · ", "dim"), *segment]
-            continue
-        pieces = [segment] if length(segment) <= width else list(broken(segment, width))
-        lines += pieces if size else []
-        lines = lines if size else [*lines[:-1], *pieces]
+        if lines and length(lines[-1]) + 3 + length(segment) <= width:
+            lines[-1] = [*lines[-1], (" · ", "dim"), *segment]
+        elif length(segment) <= width:
+            lines.append(segment)
+        else:
+            lines += broken(segment, width)
     return lines
 
 

@@ -50,7 +50,9 @@ class End:
 @click.option("-o", "--output", type=click.Choice(["text", "json"]), default="text", help="Default: text.")
 @CONNECTION
 def wait(*, object_: str, wish: str, timeout: float, output: str, context: str, namespace: str) -> None:
-    """Wait until an object is done, and tell how it ended by the exit code.
+    """Wait until an object is done.
+
+    How it ended is told by the exit code.
 
     \b
     Without --for: a TrainingJob until it has ended; the others until they are Ready and their newest spec is settled.
