@@ -306,10 +306,11 @@ def _by_name(documents: list[Object], plural: str, singular: str) -> dict[str, O
 # The pipe on its standard input ends with this process, however that ends, and the proxy with the pipe.
 GUARDED = """
 exec 3<&0
-kubectl proxy "$@" 3<&- & proxy=$!
+kubectl proxy --unix-socket="$0/s" "$@" 3<&- & proxy=$!
 ( read -r _ <&3; kill "$proxy" ) 2>/dev/null & guard=$!
 wait "$proxy"; code=$?
 kill "$guard" 2>/dev/null
+rm -f "$0/s"; rmdir "$0"
 exit "$code"
 """
 
@@ -321,12 +322,13 @@ def proxy(context: Context) -> Iterator[str]:
         raise Answer(
             f'kubectl is not on the path, and context "{context.name}" ({context.server}) is reached through it'
         )
-    with tempfile.TemporaryDirectory(prefix="treadle-") as directory, tempfile.TemporaryFile() as said:
+    directory = tempfile.mkdtemp(prefix="treadle-")
+    with tempfile.TemporaryFile() as said:
         path = f"{directory}/s"
-        arguments = [f"--unix-socket={path}", f"--context={context.name}", "--append-server-path"]
+        arguments = [f"--context={context.name}", "--append-server-path"]
         # A session of its own: an interrupt from the terminal is for this process, which then closes the pipe.
         process = subprocess.Popen(
-            ["sh", "-c", GUARDED, "kubectl-proxy", *arguments],
+            ["sh", "-c", GUARDED, directory, *arguments],
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=said,
