@@ -79,11 +79,9 @@ def test_progress_is_answered_while_a_step_runs():
 
 
 def test_two_steps_answer_on_one_port_where_each_has_an_address():
-    with ProgressServer("ingest", 0, host="127.0.0.1") as first:
-        with ProgressServer("train", first.port, host="127.0.0.2") as second:
-            told = [f"http://127.0.0.{number}:{server.port}/progress" for number, server in ((1, first), (2, second))]
-            steps = []
-            for url in told:
-                with urllib.request.urlopen(url) as answer:
-                    steps.append(json.load(answer)["step"])
+    with ProgressServer("ingest", 0, host="127.0.0.1") as first, ProgressServer("train", first.port, host="127.0.0.2"):
+        steps = []
+        for address in ("127.0.0.1", "127.0.0.2"):
+            with urllib.request.urlopen(f"http://{address}:{first.port}/progress") as answer:
+                steps.append(json.load(answer)["step"])
     assert steps == ["ingest", "train"]
