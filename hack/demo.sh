@@ -1,66 +1,51 @@
 #!/usr/bin/env bash
-# The whole loop on the cluster of the current kubeconfig: data, model, prediction, shift, retrained champion.
+# The whole loop on this machine, without a cluster: data, model, prediction, shift, retrained champion.
 #
-# A former demo is removed first. What it leaves running can be looked at: kubectl get treadle --namespace demo
+# `treadle up` runs the quickstart's four files: Jobs and servers as processes, a folder as the bucket.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
-namespace=demo
-flights() { .venv/bin/python hack/flights.py "$@"; }
+export PATH="$PWD/.venv/bin:$PATH"
+state=$PWD/.demo
+raw=$state/buckets/raw/nycflights13
 told() { printf '\n\033[1m%4d s  %s\033[0m\n' "$SECONDS" "$*"; }
-shown() { printf '$ %s\n' "$*"; "$@"; }
-of() { kubectl get --namespace "$namespace" "$1" --output "jsonpath=$2"; }
+shown() { printf '\033[2m$ %s\033[0m\n' "$*"; "$@"; }
+flights() { python hack/flights.py "$@"; }
+answers() { [ -s "$state/kubeconfig" ] && treadle status > /dev/null 2>&1; }
 
-until_true() { # seconds, what is awaited, command...
-  local until=$((SECONDS + $1)) what=$2 line=
-  shift 2
-  until "$@"; do
-    if [ "$SECONDS" -gt "$until" ]; then
-      echo "not within the time: $what" >&2
-      kubectl describe --namespace "$namespace" treadle >&2
-      exit 1
-    fi
-    # One line whenever more than an age has changed, so that the wait tells what happens.
-    local now
-    now=$(kubectl get --namespace "$namespace" treadle --no-headers 2> /dev/null | sed -E 's/\.treadle\.dev//; s/ +/ /g; s/( [0-9]+[dhms]([0-9]+[hms])?)+ ?$//')
-    if [ "$now" != "$line" ]; then diff <(echo "$line") <(echo "$now") | sed -n 's/^> /        /p' || true; line=$now; fi
-    sleep 2
-  done
-}
-has() { [ "$(of "$1" "{.status.conditions[?(@.type==\"$2\")].status}")" = True ]; }
-asked_for() { [ "$(of trainingjobs '{.items[?(@.spec.trigger.kind=="Monitor")].metadata.name}')" ]; }
-champion() { of mdep/flights-late '{.status.champion.digest}'; }
-is_replaced() { [ "$(champion)" != "$former" ]; }
+# A former demo's data would be this one's, and its champion the one to beat.
+rm -rf "$state"
 
-told "Install the chart, with a bucket and keys to try it"
-helm uninstall treadle --namespace treadle-system --ignore-not-found --wait > /dev/null
-kubectl delete namespace "$namespace" --ignore-not-found > /dev/null
-shown helm upgrade --install treadle charts/treadle --namespace treadle-system --create-namespace --wait --timeout 180s \
-  --set "image.registry=${TREADLE_IMAGE_REGISTRY:-localhost}" --set "image.tag=$TREADLE_IMAGE_TAG" --set quickstart.enabled=true > /dev/null
-
-told "Three months of flights arrive in the bucket, and four files in the cluster"
-flights upload --months 1-3
-shown kubectl apply --filename manifests/quickstart/
-until_true 300 "a version of the data" has dsrc/flights Ready
-until_true 300 "a first model" has tj/flights-late-first Complete
-until_true 180 "a serving champion" has mdep/flights-late Ready
-shown kubectl get --namespace "$namespace" treadle
-former=$(champion)
+told "Three months of flights lie in a folder; four files say what is wanted"
+flights cut "$raw" --months 1-3
+printf '\033[2m$ %s\033[0m\n' "treadle up manifests/quickstart --state .demo"
+treadle up manifests/quickstart --state "$state" --port 0 &
+up=$!
+trap 'kill $up 2> /dev/null && wait $up || true' EXIT
+export KUBECONFIG=$state/kubeconfig
+until answers; do kill -0 $up; sleep 0.2; done
+treadle wait tj/flights-late-first --timeout 3m
+treadle wait mdep/flights-late --timeout 1m
 
 told "Ask it: will this flight be late?"
-flights ask
+shown treadle predict flights-late --example
 
-told "The world shifts: callers send the hour in UTC. Labels of April and May arrive as they are known"
-flights upload --months 4-5 --utc
-flights replay --month 4 --shift --rate 12 > /dev/null &
+told "The world shifts: callers send the hour in UTC. The labels of April and May arrive as they are known"
+flights cut "$raw" --months 4-5 --utc
+shown treadle refresh dsrc/flights
+url="$(awk -F'"' '/"server"/ {print $4}' "$KUBECONFIG")/api/v1/namespaces/demo/services/flights-late:80/proxy"
+flights replay --month 4 --shift --rate 60 --url "$url" > /dev/null &
 replay=$!
-trap 'kill $replay 2> /dev/null || true' EXIT
-until_true 420 "the Monitor detects the shift" has mon/flights-late DriftDetected
-of mon/flights-late '{.status.summary}' && echo
-until_true 300 "a run that the Monitor asked for" asked_for
-until_true 600 "a better model is champion" is_replaced
+trap 'kill $replay 2> /dev/null; kill $up 2> /dev/null && wait $up || true' EXIT
+# The Monitor looks each minute. Asked, it looks at once; two windows in a row make a shift.
+treadle wait dsrc/flights --timeout 1m
+for _ in 1 2; do sleep 12; treadle refresh mon/flights-late --wait; done
+treadle wait mon/flights-late --for=DriftDetected --timeout 2m
+
+told "The Monitor has asked for a retrain; the candidate must win the gate, then its canary"
+treadle wait mdep/flights-late --for=champion=v2 --timeout 4m
 kill $replay 2> /dev/null || true
 
 told "A better model is live, with no hand on it"
-shown kubectl get --namespace "$namespace" treadle
-of mdep/flights-late '{range .status.decisions[*]}{.time}{"  "}{.action}{"  "}{.message}{"\n"}{end}' | sort
-flights ask | tail -n 4
+shown treadle status flights-late
+printf '\nreport of the window that found it: '
+treadle report mon/flights-late --save "$state/report.html"

@@ -14,7 +14,7 @@ from pathlib import Path
 from types import ModuleType
 from urllib.parse import urlsplit
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[1]
 
 
 def _load() -> ModuleType:
@@ -69,11 +69,11 @@ def connected(url: str) -> http.client.HTTPConnection:
 
 
 def asked(
-    connection: http.client.HTTPConnection, model: str, flight: dict[str, str]
+    connection: http.client.HTTPConnection, model: str, flight: dict[str, str], base: str = ""
 ) -> tuple[int, str, str, dict[str, object]]:
-    """Send one flight over an open connection."""
+    """Send one flight over an open connection; `base` is the server's place below its host."""
     body = json.dumps(flights.request(flight))
-    connection.request("POST", f"/v2/models/{model}/infer", body, {"Content-Type": "application/json"})
+    connection.request("POST", f"{base}/v2/models/{model}/infer", body, {"Content-Type": "application/json"})
     answer = connection.getresponse()
     told = json.loads(answer.read())
     version, digest = (answer.getheader(f"treadle-model-{name}", "") for name in ("version", "digest"))

@@ -60,6 +60,18 @@ class Cluster:
         found = self.read(PATHS[kind].format(namespace))
         return list(found["items"]) if found else []
 
+    def request(self, kind: str, name: str, namespace: str, annotation: str, value: str) -> None:
+        """Set one of our annotations, as a person does who asks for something."""
+        body = json.dumps({"metadata": {"annotations": {f"treadle.dev/{annotation}": value}}}).encode()
+        request = urllib.request.Request(
+            f"{self.proxy}/{PATHS[kind].format(namespace)}/{name}",
+            body,
+            {"Content-Type": "application/merge-patch+json"},
+            method="PATCH",
+        )
+        with urllib.request.urlopen(request, timeout=30) as response:
+            assert response.status == 200
+
     def service(self, namespace: str, name: str, port: int | str, path: str) -> str:
         """Return what a Service answers, through the API server."""
         url = f"{self.proxy}/api/v1/namespaces/{namespace}/services/{name}:{port}/proxy/{path}"

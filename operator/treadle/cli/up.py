@@ -1,0 +1,185 @@
+"""`treadle up`: a directory of manifests as a cluster in the foreground, until Ctrl-C."""
+
+import asyncio
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from treadle.local.run import Running
+
+type Object = dict[str, Any]
+
+MANAGER = "treadle-up"
+LOOK_SECONDS = 1.0
+PORT = 8480
+
+# What others refer to comes first, so that a reader of the log sees no waiting that is only an order.
+ORDER = (
+    "Namespace",
+    "Secret",
+    "ConfigMap",
+    "ServiceAccount",
+    "DataSource",
+    "TrainingJob",
+    "ModelDeployment",
+    "Monitor",
+)
+
+
+@click.command()
+@click.argument("directory", type=click.Path(exists=True, path_type=Path))
+@click.option(
+    "--state",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=Path(".treadle"),
+    show_default=True,
+    help="Folder of objects, buckets and logs; a second `up` goes on where the first was.",
+)
+@click.option(
+    "--port", type=click.IntRange(0, 65535), default=PORT, show_default=True, help="Of the API; 0: a free one."
+)
+@click.option("-n", "--namespace", default="default", show_default=True, help="For manifests that name none.")
+def up(directory: Path, state: Path, port: int, namespace: str) -> None:
+    """Run the manifests of DIRECTORY here: no cluster, no container, the same steps and digests.
+
+    Jobs and servers run as processes, a folder is the bucket. Files that change are applied again. Ctrl-C ends all
+    of it; the next `treadle up` goes on. kubectl and the other commands work with the KUBECONFIG that is printed.
+
+    \b
+    Example:
+      treadle up manifests/quickstart
+    """
+    from treadle.local.run import up as run
+    from treadle.local.state import Folder, Unusable
+
+    files = Files(directory, namespace)
+    wished = files.read()
+    folder = Folder(state.absolute())
+    try:
+        code = asyncio.run(run(folder, port, namespaces(wished, namespace), Foreground(files, wished)))
+    except Unusable as problem:
+        click.echo(f"Error: {problem}", err=True)
+        sys.exit(2)
+    sys.exit(code)
+
+
+@dataclass(slots=True)
+class Files:
+    """The manifests of a directory, read again when one of them changes."""
+
+    directory: Path
+    namespace: str
+    _seen: tuple[tuple[Path, int], ...] = ()
+
+    def has_changed(self) -> bool:
+        """Say whether any file was written, added or removed since they were read."""
+        return self._stamps() != self._seen
+
+    def read(self) -> list[Object]:
+        """Return the objects in the order in which they are applied; raise ClickException (2) for any that is wrong."""
+        self._seen = self._stamps()
+        return in_order(list(documents(self.directory, self.namespace)))
+
+    def _stamps(self) -> tuple[tuple[Path, int], ...]:
+        return tuple((path, path.stat().st_mtime_ns) for path in manifests(self.directory))
+
+
+class Foreground:
+    """What goes on in the foreground: the files are applied, and each change is told."""
+
+    def __init__(self, files: Files, wished: list[Object]) -> None:
+        self._files, self._wished = files, wished
+        self._began = time.monotonic()
+        self._told: dict[tuple[str, str], list[str]] = {}
+
+    async def __call__(self, running: "Running") -> None:
+        """Apply, and tell, until cancelled."""
+        click.echo(f"{len(self._wished)} manifests of {self._files.directory}; state in {running.folder.root}")
+        click.echo(f"export KUBECONFIG={running.folder.kubeconfig}")
+        told: asyncio.Queue[Any] = asyncio.Queue()
+        running.api.subscribe(told)
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self.apply(running))
+            group.create_task(self.tell(told))
+
+    async def apply(self, running: "Running") -> None:
+        """Apply the manifests, and again those of a directory that has changed."""
+        while True:
+            for wish in self._wished:
+                await running.api.apply(wish, manager=MANAGER)
+            while not self._files.has_changed():
+                await asyncio.sleep(LOOK_SECONDS)
+            try:
+                self._wished = self._files.read()
+                self.say("the files changed; applied again")
+            except click.ClickException as problem:
+                self.say(f"the files changed and were not applied: {problem.format_message()}")
+                self._wished = []
+
+    async def tell(self, told: "asyncio.Queue[Any]") -> None:
+        """Say what is new about each of the four kinds."""
+        while True:
+            change = await told.get()
+            raw = change.object
+            key = (raw["kind"], raw["metadata"]["name"])
+            lines = [] if change.type == "DELETED" else headlines(raw)
+            for line in lines:
+                if line not in self._told.get(key, []):
+                    self.say(f"{'/'.join(key)}  {line}")
+            self._told[key] = lines
+
+    def say(self, text: str) -> None:
+        """Write a line with the seconds since the start."""
+        click.echo(f"{time.monotonic() - self._began:6.1f} s  {text}")
+
+
+def manifests(directory: Path) -> list[Path]:
+    """Return the YAML and JSON files of a directory by name, or the one file that was named."""
+    if directory.is_file():
+        return [directory]
+    return sorted(path for path in directory.iterdir() if path.suffix in (".yaml", ".yml", ".json"))
+
+
+def documents(directory: Path, namespace: str) -> Iterator[Object]:
+    """Give the objects of the files, each with its namespace."""
+    import yaml
+
+    for path in manifests(directory):
+        for raw in yaml.safe_load_all(path.read_text(encoding="utf-8")):
+            if raw["kind"] != "Namespace":
+                raw["metadata"].setdefault("namespace", namespace)
+            yield raw
+
+
+def in_order(found: Sequence[Object]) -> list[Object]:
+    """Return objects in the order of their kinds, those of other kinds last."""
+    return sorted(found, key=lambda raw: ORDER.index(raw["kind"]) if raw["kind"] in ORDER else len(ORDER))
+
+
+def namespaces(wished: Sequence[Object], default: str) -> list[str]:
+    """Return the namespaces of objects in the order of their names; the default where there is none."""
+    return sorted({raw["metadata"]["namespace"] for raw in wished if raw["kind"] != "Namespace"}) or [default]
+
+
+def headlines(raw: Object) -> list[str]:
+    """Return what one would want to hear of an object of the four kinds: how it stands, and what was decided last."""
+    if not raw["apiVersion"].startswith("treadle.dev/"):
+        return []
+    status = raw.get("status") or {}
+    summaries = [c for c in status.get("conditions") or [] if c["type"] in ("Ready", "Complete", "Failed")]
+    lines = [
+        f"{condition['reason']}: {condition['message']}"
+        for condition in summaries
+        if condition["status"] != "Unknown" and (condition["type"] != "Failed" or condition["status"] == "True")
+    ]
+    progress = status.get("progress")
+    if progress and not status.get("completionTime"):
+        lines.append(f"{progress['percentage']} % {progress.get('stage', '')}".rstrip())
+    decisions = status.get("decisions") or []
+    return lines + [f"{entry['action']}: {entry['message']}" for entry in decisions[:1]]
