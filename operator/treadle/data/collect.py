@@ -32,6 +32,8 @@ class SourceFile:
 
     name: str
     data: bytes
+    place: str = ""
+    """Where it lies, without a query, which may hold a token."""
 
 
 def collect(source: Source, mounts: Path, namespace: str) -> Iterator[SourceFile]:
@@ -72,7 +74,7 @@ def from_s3(source: S3Source, mounts: Path, namespace: str) -> Iterator[SourceFi
         found = bucket.get(entry.key)
         if found is None or len(found.data) != entry.size_bytes:
             raise changed(Path(entry.key).name)
-        yield filled(SourceFile(Path(entry.key).name, found.data))
+        yield filled(SourceFile(Path(entry.key).name, found.data, f"s3://{parts.netloc}/{entry.key}"))
     after = chosen(bucket.list(prefix), prefix, source.include)
     if after != before:
         different = sorted({entry.key for entry in {*before} ^ {*after}})
@@ -97,7 +99,8 @@ def chosen(entries: Iterator[Entry], prefix: str, include: str) -> list[Entry]:
 def from_config_map(source: InlineSource, mounts: Path, namespace: str) -> Iterator[SourceFile]:
     """Yield the keys of a mounted ConfigMap as files."""
     for path in keys_of(source.config_map_ref.name, mounts, namespace):
-        yield filled(SourceFile(path.name, path.read_bytes()))
+        place = f"ConfigMap {source.config_map_ref.name}, key {path.name}"
+        yield filled(SourceFile(path.name, path.read_bytes(), place))
 
 
 def keys_of(name: str, mounts: Path, namespace: str) -> list[Path]:
@@ -146,7 +149,8 @@ def from_http(source: HttpSource, mounts: Path, namespace: str) -> SourceFile:
             raise refused_by_server(error.code, parts.netloc, source) from error
     except (OSError, http.client.HTTPException) as error:
         raise not_reached(error, parts.netloc) from error
-    return filled(SourceFile(Path(parts.path).name or parts.netloc, data))
+    place = f"{parts.scheme}://{parts.netloc}{parts.path}"
+    return filled(SourceFile(Path(parts.path).name or parts.netloc, data, place))
 
 
 def headers_of(name: str, mounts: Path, namespace: str) -> dict[str, str]:

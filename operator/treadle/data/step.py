@@ -1,20 +1,22 @@
 """One fetch, from a source to a version: the stages in their order."""
 
 import os
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from hashlib import sha256
 from pathlib import Path
 
 import pyarrow as pa
 
 from treadle import sql
-from treadle.api.base import stamp
+from treadle.api.base import Json, stamp
 from treadle.api.datasource import CheckRow, Leakage
 from treadle.api.names import canonical
 from treadle.api.reasons import Reason
 from treadle.api.step import DEFAULT_MOUNTS, ENV_MOUNTS, IngestResult, IngestStep, Report
 from treadle.data.check import check
-from treadle.data.collect import collect
+from treadle.data.collect import SourceFile, collect
 from treadle.data.constrain import constrain
 from treadle.data.leakage import leakage
 from treadle.data.profile import profile
@@ -40,6 +42,8 @@ class Prepared:
     protected: Protected
     profile: bytes
     warnings: list[CheckRow]
+    sources: list[Json]
+    """The files that were read: place, size and sha256."""
 
 
 def ingest(spec: IngestStep, store: ObjectStore, report: Report) -> IngestResult:
@@ -57,7 +61,7 @@ def ingest(spec: IngestStep, store: ObjectStore, report: Report) -> IngestResult
     try:
         report.stage("publish", 0.85)
         published = publish(spec, store, prepared.parts, prepared.protected, prepared.profile)
-        result = record(spec, store, finished(spec, started, published, prepared))
+        result = record(spec, store, finished(spec, started, published, prepared), prepared.sources)
         if result.version is not None:
             point(spec, store, result.version)
     except StoreError as error:
@@ -67,10 +71,10 @@ def ingest(spec: IngestStep, store: ObjectStore, report: Report) -> IngestResult
 
 def prepare(step: IngestStep, mounts: Path, report: Report) -> Prepared:
     """Return the rows of a source, typed, shaped, protected, checked and split; raise Refused or StoreError."""
-    spec, engine = step.spec, sql.connect()
+    spec, engine, sources = step.spec, sql.connect(), list[Json]()
     with engine:
         report.stage("collect", 0.0)
-        typed = read(collect(spec.source, mounts, step.owner.namespace), spec)
+        typed = read(noted(collect(spec.source, mounts, step.owner.namespace), sources), spec)
         report.stage("transform", 0.4)
         shaped = transform(engine, typed, spec)
         constrain(engine, shaped, spec, typed.where)
@@ -86,7 +90,14 @@ def prepare(step: IngestStep, mounts: Path, report: Report) -> Prepared:
     rule = quality.leakage if quality is not None else Leakage.BLOCK
     warnings += leakage(parts, protected.fields, rule, spec.split)
     report.stage("profile", 0.8)
-    return Prepared(parts, protected, profile(protected.table, protected.fields), warnings)
+    return Prepared(parts, protected, profile(protected.table, protected.fields), warnings, sources)
+
+
+def noted(files: Iterable[SourceFile], sources: list[Json]) -> Iterator[SourceFile]:
+    """Yield files on, and note which bytes they are, so that lineage reaches what was read."""
+    for file in files:
+        sources.append({"place": file.place, "bytes": len(file.data), "sha256": sha256(file.data).hexdigest()})
+        yield file
 
 
 def finished(step: IngestStep, started: str, published: Published, prepared: Prepared) -> IngestResult:
@@ -107,9 +118,9 @@ def finished(step: IngestStep, started: str, published: Published, prepared: Pre
     )
 
 
-def record(step: IngestStep, store: ObjectStore, result: IngestResult) -> IngestResult:
+def record(step: IngestStep, store: ObjectStore, result: IngestResult, sources: list[Json]) -> IngestResult:
     """Write down how a run ended, and return what stands there: of two writers, the first's result."""
-    document = {"format": RECORD, "step": "ingest", "run": step.run, "result": result.dump()}
+    document = {"format": RECORD, "step": "ingest", "run": step.run, "sources": sources, "result": result.dump()}
     return recorded(publish_record(store, "ingest", step.run_key, document))
 
 

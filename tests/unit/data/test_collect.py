@@ -63,7 +63,9 @@ CHOSEN = {
 
 @pytest.mark.parametrize(("uri", "fields", "names"), CHOSEN.values(), ids=CHOSEN.keys())
 def test_objects_chosen(bucket, mounts, uri, fields, names):
-    assert [file.name for file in collect(s3(uri, **fields), mounts, "demo")] == names
+    found = list(collect(s3(uri, **fields), mounts, "demo"))
+    assert [file.name for file in found] == names
+    assert all(file.place.startswith("s3://raw/") and file.place.endswith(f"/{file.name}") for file in found)
 
 
 FAILURES = {
@@ -141,8 +143,8 @@ def http(url: str, **fields: object) -> Source:
 
 def test_of_a_secret_its_headers_alone_are_sent(mounts):
     with web(200, b"a\n1\n") as (url, seen):
-        files = list(collect(http(url, secretRef={"name": "treadle-web"}), mounts, "demo"))
-    assert [(file.name, file.data) for file in files] == [("rides.csv", b"a\n1\n")]
+        files = list(collect(http(f"{url}?token=stays-here", secretRef={"name": "treadle-web"}), mounts, "demo"))
+    assert [(file.name, file.data, file.place) for file in files] == [("rides.csv", b"a\n1\n", url)]
     assert seen == [{"Authorization": "Bearer of-tests", "X-Team": "rides"}]
 
 

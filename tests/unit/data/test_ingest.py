@@ -1,6 +1,7 @@
 """What one fetch makes of its source: versions, refusals, and the message of each."""
 
 import copy
+import hashlib
 import io
 
 import pyarrow as pa
@@ -13,7 +14,7 @@ from treadle.api.step import IngestStep, Owner, StoreAddress, write_result
 from treadle.data.step import ingest
 from treadle.store.blobs import get_bytes
 from treadle.store.folder import FolderStore
-from treadle.store.manifest import read_manifest
+from treadle.store.manifest import read_manifest, read_record
 from treadle.store.tables import Part, read_parts
 
 R = Reason
@@ -389,6 +390,22 @@ def test_a_run_that_finds_its_record_reports_it_again(estate):
     first = run(estate, SPEC, {"a.csv": rides()})
     assert run(estate, SPEC, {}) == first
     assert first.record is not None
+
+
+def test_the_record_names_the_files_that_were_read(estate):
+    files = {"a.csv": rides(100), "b.csv": rides(100, 100)}
+    result = run(estate, SPEC, files)
+    store = store_of(estate)
+    record = read_record(store, "ingest", f"{1:064x}")
+    assert record["sources"] == [
+        {
+            "place": f"ConfigMap rides, key {name}",
+            "bytes": len(text),
+            "sha256": hashlib.sha256(text.encode()).hexdigest(),
+        }
+        for name, text in files.items()
+    ]
+    assert "sources" not in read_manifest(store, "datasets", result.version.digest)
 
 
 def test_a_holdout_row_stays_one_in_every_version(estate):
