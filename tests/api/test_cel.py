@@ -3,13 +3,10 @@
 The cases are the files of cel/; TREADLE_UPDATE_GOLDEN=1 writes the refusals to golden/api/ anew.
 """
 
-import copy
 import json
 import re
 from collections import Counter
 from collections.abc import Iterator
-from functools import cache
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,6 +15,7 @@ from pydantic import ValidationError
 
 import goldens
 from control_plane import CRDS, ControlPlane
+from manifests import cases_of, changed, manifest
 from treadle.api.blocks import Resource
 from treadle.api.datasource import DataSource
 from treadle.api.modeldeployment import ModelDeployment
@@ -29,8 +27,6 @@ type Json = dict[str, Any]
 type Rule = tuple[str, str]
 """The path of a rule, and its text."""
 
-FILES = Path(__file__).parent / "cel"
-RECIPE = "spec.training.template.spec"
 MODELS: dict[str, type[Resource]] = {
     "DataSource": DataSource,
     "TrainingJob": TrainingJob,
@@ -53,40 +49,6 @@ ONLY_THE_SERVER = {
 """What the models take and the server does not. Nothing reaches a model but by the server."""
 
 
-class Loader(yaml.SafeLoader):
-    """YAML with what would be long to write: a digest, a text of so many characters, the spec of another file."""
-
-
-def digest(loader: yaml.SafeLoader, node: yaml.ScalarNode) -> str:
-    return f"sha256:{loader.construct_scalar(node)!s:0<64}"
-
-
-def repeat(loader: yaml.SafeLoader, node: yaml.SequenceNode) -> str:
-    text, times = loader.construct_sequence(node)
-    return str(text) * int(times)
-
-
-def recipe(loader: yaml.SafeLoader, node: yaml.ScalarNode) -> Any:
-    return copy.deepcopy(cases_of(str(loader.construct_scalar(node)))["manifest"]["spec"])
-
-
-Loader.add_constructor("!digest", digest)
-Loader.add_constructor("!repeat", repeat)
-Loader.add_constructor("!recipe", recipe)
-
-
-@cache
-def cases_of(kind: str) -> Json:
-    """Return the cases of a kind; those of a recipe are cases of its template too."""
-    cases: Json = yaml.load((FILES / f"{kind.lower()}.yaml").read_text(), Loader)
-    if kind == "ModelDeployment":
-        cases["refused"] |= {
-            f"template: {name}": {path.replace("spec", RECIPE, 1): value for path, value in changes.items()}
-            for name, changes in cases_of("TrainingJob")["refused"].items()
-        }
-    return cases
-
-
 def rows(section: str) -> list[Any]:
     """Return kind, name and changes of each case of a section, as parameters of a test."""
     return [
@@ -94,25 +56,6 @@ def rows(section: str) -> list[Any]:
         for kind in PLURALS
         for name, changes in cases_of(kind).get(section, {}).items()
     ]
-
-
-def changed(manifest: Json, changes: Json) -> Json:
-    """Return a manifest with fields set, or taken away by null."""
-    out = copy.deepcopy(manifest)
-    for path, value in changes.items():
-        *parents, last = [int(step) if step.isdigit() else step for step in path.split(".")]
-        node: Any = out
-        for step in parents:
-            node = node[step] if isinstance(node, list) else node.setdefault(step, {})
-        if value is None:
-            del node[last]
-        else:
-            node[last] = value
-    return out
-
-
-def manifest(kind: str, changes: Json) -> Json:
-    return changed(cases_of(kind)["manifest"], changes)
 
 
 @pytest.fixture(scope="module")

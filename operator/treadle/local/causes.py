@@ -45,6 +45,12 @@ GO_TYPES: dict[type, str] = {
 }
 
 
+class Spelled(str):
+    """A value that is written already, as a Go struct is, whose fields have an order."""
+
+    __slots__ = ()
+
+
 @dataclass(frozen=True, slots=True)
 class Cause:
     """One thing that is wrong: the field, the type of error, and the text that follows the field."""
@@ -173,6 +179,8 @@ def _body(words: str, value: Any, detail: str) -> str:
 
 def _shown(value: Any) -> str:
     match value:
+        case Spelled():
+            return str(value)
         case str():
             return quoted(value)
         case bool() | int() | float():

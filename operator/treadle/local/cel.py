@@ -76,9 +76,9 @@ def _refused(value: Any, schema: Node, at: str, past: Past | None, nearest: Past
     rules = schema.get("x-kubernetes-validations")
     if not rules or value is None:
         return
-    view = _view(value, schema, past)
+    view = _view(value, schema, past if any(_compares(rule) for rule in rules) else None)
     for rule in rules:
-        is_transition = "oldSelf" in rule["rule"]
+        is_transition = _compares(rule)
         if is_transition and past is None:
             continue
         try:
@@ -91,6 +91,11 @@ def _refused(value: Any, schema: Node, at: str, past: Past | None, nearest: Past
         field = f"{at}{rule.get('fieldPath', '')}".removeprefix(".") or NOWHERE
         shown = OMITTED if schema.get("type") in ("object", "array") else value
         yield _cause(rule.get("reason"), field, shown, _message(rule, view))
+
+
+def _compares(rule: Node) -> bool:
+    """Tell whether a rule is one of transition."""
+    return "oldSelf" in rule["rule"]
 
 
 def _cause(reason: str | None, field: str, value: Any, detail: str) -> Cause:
@@ -171,6 +176,9 @@ def _double(text: str) -> float:
     is_overflow = number is not None and math.isinf(number) and "i" not in text.lower()
     if number is None or is_overflow or NUMBER.fullmatch(text) is None:
         raise ValueError("type conversion error from 'string' to 'double'")
+    if math.isnan(number):
+        # Go's evaluator says so when it is compared, which is what rules do with numbers; C++ compares it.
+        raise ValueError("NaN values cannot be ordered")
     return number
 
 

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from treadle.local.causes import Cause, forbidden, invalid, printed, quoted, required, too_long
+from treadle.local.causes import Cause, Spelled, forbidden, invalid, marshalled, printed, quoted, required, too_long
 from treadle.local.structural import Node
 
 STRINGS = "map[string]string"
@@ -131,9 +131,15 @@ def _owners(owners: list[Node]) -> Iterator[Cause]:
         name = f"{owner.get('kind', '')}/{owner.get('name', '')}"
         if owner.get("controller") and controller:
             said = 'Only one reference can have Controller set to true. Found "true" in references for'
-            yield invalid(at, owners, f"{said} {controller} and {name}")
+            yield invalid(at, Spelled(f"[{','.join(map(_spelled, owners))}]"), f"{said} {controller} and {name}")
         elif owner.get("controller"):
             controller = name
+
+
+def _spelled(owner: Node) -> str:
+    """Return an owner as Go marshals it: its fields in the order of the struct."""
+    fields = (f'"{name}":{marshalled(owner[name])}' for name in STRUCTS["v1.OwnerReference"] if name in owner)
+    return f"{{{','.join(fields)}}}"
 
 
 def _finalizers(finalizers: list[str]) -> Iterator[Cause]:

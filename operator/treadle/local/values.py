@@ -137,8 +137,8 @@ def _number(value: float, schema: Node, at: str) -> Iterator[Cause]:
 
 
 def _list(value: list[Any], schema: Node, at: str, past: Past | None) -> Iterator[Cause]:
-    for position, item in enumerate(value):
-        yield from judge(item, schema.get("items", NOTHING), f"{at}[{position}]", past and past.at(position))
+    for position, item in enumerate(value if "items" in schema else []):
+        yield from judge(item, schema["items"], f"{at}[{position}]", past and past.at(position))
     least = schema.get("minItems", 0)
     if len(value) < least:
         yield invalid(_field(at), len(value), f"{at} in body should have at least {least} items")
