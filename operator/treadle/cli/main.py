@@ -17,6 +17,7 @@ COMMANDS = {
     "logs": ("treadle.cli.logs", "logs"),
     "wait": ("treadle.cli.wait", "wait"),
     "predict": ("treadle.cli.predict", "predict"),
+    "ui": ("treadle.cli.page", "ui"),
     "up": ("treadle.cli.up", "up"),
     "init": ("treadle.cli.init", "init"),
     "doctor": ("treadle.cli.doctor", "doctor"),
