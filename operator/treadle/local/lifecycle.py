@@ -56,6 +56,8 @@ class Container:
     is_started: bool = False
     """Its startup probe has succeeded, or it has none."""
     is_ready: bool = False
+    pid: int = 0
+    """Of the program of the latest run."""
 
     @property
     def is_running(self) -> bool:
@@ -295,6 +297,7 @@ def _status(pod: Object, spec: Object, container: Container, policy: str, is_end
         "ready": container.is_ready,
         "started": container.is_started,
         "restartCount": container.restarts,
+        **({"containerID": f"process://{container.pid}"} if container.pid else {}),
     }
 
 

@@ -90,15 +90,6 @@ async def start(program: Program) -> Process:
     raise NotStarted(report.get("error", f"its supervisor ended with code {running.returncode}"))
 
 
-async def finish(process: Process, grace_seconds: float) -> int:
-    """End a process: SIGTERM, then SIGKILL; return its exit code."""
-    process.send(signal.SIGTERM)
-    waiting = asyncio.ensure_future(process.wait())
-    await asyncio.wait((waiting,), timeout=grace_seconds)
-    process.send(signal.SIGKILL)
-    return await waiting
-
-
 async def _report(running: asyncio.subprocess.Process) -> dict[str, Any]:
     line = await running.stdout.readline() if running.stdout is not None else b""
     return json.loads(line) if line.endswith(b"\n") else {}
