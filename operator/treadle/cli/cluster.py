@@ -156,10 +156,14 @@ class Cluster:
         """
         within = float(query["timeoutSeconds"]) + ANSWERED_WITHIN_SECONDS if "timeoutSeconds" in query else None
         for line in self.lines(path, {"watch": "true", **query}, within):
-            event = json.loads(line)
-            if event["type"] == "ERROR":
-                raise refusal("watch", path, int(event["object"].get("code", 500)), json.dumps(event["object"]))
-            yield event["type"], event["object"]
+            try:
+                event = json.loads(line)
+                type_, thing = event["type"], event["object"]
+            except (ValueError, KeyError) as error:
+                raise Answer(f"a watch of {path} told {_short(line.decode(errors='replace'))}, no event") from error
+            if type_ == "ERROR":
+                raise refusal("watch", path, int(thing.get("code", 500)), json.dumps(thing))
+            yield type_, thing
 
     def _ask(
         self, method: str, path: str, query: Mapping[str, str], body: bytes = b"", kind: str = ""

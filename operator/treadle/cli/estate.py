@@ -1,8 +1,8 @@
 """A namespace as it was read at one time, and what in it belongs to one model."""
 
 import json
-import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from treadle.api.names import LABEL_KIND, LABEL_MANAGED_BY, LABEL_NAME, LABEL_ROLE, MANAGER
@@ -104,13 +104,18 @@ def read(cluster: Cluster, namespace: str, *, without: Collection[str] = ()) -> 
     return Estate(namespace, progress=progress, unread=tuple(unread), **parts)
 
 
-def watch(cluster: Cluster, namespace: str, told: Callable[[], None], *, without: Collection[str] = ()) -> None:
-    """Call `told` from other threads whenever something may have changed, until the process ends."""
+@contextmanager
+def watching(
+    cluster: Cluster, namespace: str, told: Callable[[], None], *, without: Collection[str] = ()
+) -> Iterator[None]:
+    """Call `told` from other threads whenever something may have changed, until the block ends."""
     import threading
+
+    over = threading.Event()
 
     def heard(part: str, path: str) -> None:
         query = (CHILDREN if part in CHILDREN_PARTS else {}) | {"timeoutSeconds": str(WATCHED_SECONDS)}
-        while True:
+        while not over.is_set():
             try:
                 for _ in cluster.watch(path, **query):
                     told()
@@ -119,11 +124,15 @@ def watch(cluster: Cluster, namespace: str, told: Callable[[], None], *, without
                     return
                 # Whoever reads next is told what is wrong, if it still is.
                 told()
-                time.sleep(WATCH_AGAIN_SECONDS)
+                over.wait(WATCH_AGAIN_SECONDS)
 
     for part, path in paths(namespace).items():
         if part not in without:
             threading.Thread(target=heard, args=(part, path), daemon=True).start()
+    try:
+        yield
+    finally:
+        over.set()
 
 
 def paths(namespace: str) -> dict[str, str]:

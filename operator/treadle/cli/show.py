@@ -6,6 +6,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import nullcontext, suppress
 from datetime import UTC, datetime
 
 import click
@@ -13,7 +14,7 @@ import click
 from treadle.cli.cluster import CONNECTION, Cluster, Object, connected, object_of
 from treadle.cli.draw import overview, screen
 from treadle.cli.durations import DURATION
-from treadle.cli.estate import Estate, model_of, models, read, watch
+from treadle.cli.estate import Estate, model_of, models, read, watching
 from treadle.cli.picture import picture, pictures
 from treadle.cli.rows import Line, styled
 
@@ -52,7 +53,8 @@ def status(
     """
     if timeout is not None and not is_watching:
         raise click.UsageError("--timeout goes with --watch")
-    with connected(context, namespace) as cluster:
+    ends = suppress(KeyboardInterrupt) if is_watching else nullcontext()
+    with connected(context, namespace) as cluster, ends:
         shown = follow(cluster, model, timeout) if is_watching else [look(cluster, model)]
         if output == "json":
             write_json(shown, is_watching=is_watching)
@@ -84,18 +86,18 @@ def chosen(estate: Estate, wanted: str | None) -> Object:
 def follow(cluster: Cluster, wanted: str | None, timeout: float | None) -> Iterator[Object]:
     """Give what is to be shown, anew after each change and at least once a second, until the time is over."""
     woken, until = threading.Event(), time.monotonic() + timeout if timeout is not None else None
-    watch(cluster, cluster.namespace, woken.set, without=UNWANTED)
-    shown, was_read = look(cluster, wanted), time.monotonic()
-    while until is None or time.monotonic() < until:
-        yield shown
-        left = REDRAWN_SECONDS if until is None else min(REDRAWN_SECONDS, max(0.0, until - time.monotonic()))
-        if woken.wait(left):
-            time.sleep(SETTLE_SECONDS)
-            woken.clear()
-        elif time.monotonic() - was_read < REREAD_SECONDS[is_running(shown)]:
-            continue
+    with watching(cluster, cluster.namespace, woken.set, without=UNWANTED):
         shown, was_read = look(cluster, wanted), time.monotonic()
-    yield shown
+        while until is None or time.monotonic() < until:
+            yield shown
+            left = REDRAWN_SECONDS if until is None else min(REDRAWN_SECONDS, max(0.0, until - time.monotonic()))
+            if woken.wait(left):
+                time.sleep(SETTLE_SECONDS)
+                woken.clear()
+            elif time.monotonic() - was_read < REREAD_SECONDS[is_running(shown)]:
+                continue
+            shown, was_read = look(cluster, wanted), time.monotonic()
+        yield shown
 
 
 def is_running(shown: Object) -> bool:
@@ -135,13 +137,9 @@ def live(shown: Iterable[Object]) -> None:
 
     console = Console(highlight=False)
     with Live(console=console, auto_refresh=False, vertical_overflow="crop") as place:
-        try:
-            for facts in shown:
-                lines = drawn(facts, datetime.now(UTC), console.width, console.height - 1)
-                text = Text("\n").join(Text.from_ansi(styled(line)) for line in lines)
-                place.update(text, refresh=True)
-        except KeyboardInterrupt:
-            return
+        for facts in shown:
+            lines = drawn(facts, datetime.now(UTC), console.width, console.height - 1)
+            place.update(Text("\n").join(Text.from_ansi(styled(line)) for line in lines), refresh=True)
 
 
 def drawn(shown: Object, now: datetime, width: int, height: int = 0) -> list[Line]:
