@@ -12,6 +12,7 @@ from treadle.store.client import Address
 from treadle.store.errors import StoreError, from_system, no_secret
 from treadle.store.folder import FolderStore
 from treadle.store.port import Bucket, ObjectStore
+from treadle.store.retry import Retry
 from treadle.store.s3 import S3Store, Source
 
 MOUNTS = "/treadle"
@@ -24,9 +25,12 @@ def secret_directory(name: str) -> Path:
     return Path(os.environ.get("TREADLE_MOUNTS", MOUNTS)) / "secrets" / name
 
 
-def open_store(directory: Path, secret_name: str, prefix: str, namespace: str = "") -> ObjectStore:
+def open_store(
+    directory: Path, secret_name: str, prefix: str, namespace: str = "", retry: Retry | None = None
+) -> ObjectStore:
     """Open the bucket that a mounted Secret names, below the Secret's own prefix and `prefix`.
 
+    retry: None for the patience of a Job.
     Raises StoreError: SecretNotFound for a directory that is missing or empty, InvalidSpec for a wrong value.
     """
     values = read_secret(directory)
@@ -36,7 +40,7 @@ def open_store(directory: Path, secret_name: str, prefix: str, namespace: str = 
     folder = folder_of(values, secret_name)
     if folder is not None:
         return FolderStore(folder, whole_prefix)
-    return S3Store(address_of(values, secret_name, directory), whole_prefix)
+    return S3Store(address_of(values, secret_name, directory), whole_prefix, retry)
 
 
 def open_source(

@@ -1,0 +1,1 @@
+"""What `treadle doctor` reads of a cluster, and what that means."""
