@@ -110,7 +110,7 @@ def _of_monitors(facts: Object) -> Iterator[Object]:
         elif monitor["mark"] == "bad":
             yield _why("Monitor", name, monitor["reason"])
         elif monitor["reason"] == "NoLog":
-            yield _step(YOU, f"set logger.percent of ModelDeployment {facts['model']} above 0: nothing can be watched")
+            yield _step(YOU, f"send traffic to {facts['model']}; if there was some, set its logger.percent above 0")
         elif monitor["reason"] == "Insufficient":
             needed = f"{monitor['window']['needed']} predictions a window" if monitor["window"] else "some predictions"
             yield _step(YOU, f"send traffic ({needed}), or widen window.size of Monitor {name}")

@@ -254,8 +254,6 @@ def kubeconfigs(variable: str) -> list[Object]:
 
     variable: the value of KUBECONFIG.
     """
-    import yaml
-
     named = [Path(part) for part in variable.split(os.pathsep) if part] or [Path.home() / ".kube" / "config"]
     found = [path for path in named if path.exists()]
     if not found:
@@ -264,8 +262,8 @@ def kubeconfigs(variable: str) -> list[Object]:
     documents = []
     for path in found:
         try:
-            document = yaml.safe_load(path.read_text(encoding="utf-8"))
-        except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+            document = _loaded(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
             said = " ".join(str(error).split())
             raise Answer(
                 f"kubeconfig {path} cannot be read: {said}; correct it or name another in KUBECONFIG"
@@ -274,6 +272,20 @@ def kubeconfigs(variable: str) -> list[Object]:
             raise Answer(f"kubeconfig {path} holds no mapping; correct it or name another in KUBECONFIG")
         documents.append(document or {})
     return documents
+
+
+def _loaded(text: str) -> Any:
+    """Return what a kubeconfig spells; raise ValueError for no YAML."""
+    if text.startswith("{"):
+        # `treadle up` writes JSON, which is YAML that needs no library.
+        with suppress(ValueError):
+            return json.loads(text)
+    import yaml
+
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ValueError(str(error)) from error
 
 
 def choose(documents: list[Object], wanted: str) -> Context:

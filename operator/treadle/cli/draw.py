@@ -248,7 +248,7 @@ def _monitor(monitor: Object, now: datetime) -> Iterator[Row]:
     if drift:
         worst = [f"{row['name']} {row['effect']}" for row in drift["columns"][:MOST_COLUMNS]]
         yield Row("", (f"{_percent(drift['score'])} of the columns moved", ""), (f"most: {', '.join(worst)}", ""))
-    if monitor["mark"] not in ("good",) and monitor["message"]:
+    if monitor["mark"] != "good" and monitor["reason"] != "Watching" and monitor["message"]:
         yield Row("", (f"{monitor['reason']}: {monitor['message']}", ""))
     if blocked:
         yield Row("", (f"retrain blocked: {blocked['reason']}: {blocked['message']}", "look"))
