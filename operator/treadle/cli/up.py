@@ -2,11 +2,14 @@
 
 import asyncio
 import sys
+import threading
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 import click
 
@@ -91,7 +94,7 @@ class Files:
 
 
 class Foreground:
-    """What goes on in the foreground: the files are applied, and each change is told."""
+    """What goes on in the foreground: the files are applied; a terminal shows a screen, anything else each change."""
 
     def __init__(self, files: Files, wished: list[Object]) -> None:
         self._files, self._wished = files, wished
@@ -99,21 +102,21 @@ class Foreground:
         self._told: dict[tuple[str, str], list[str]] = {}
 
     async def __call__(self, running: "Running") -> None:
-        """Apply, and tell, until cancelled."""
+        """Apply, and show, until cancelled."""
         click.echo(f"{len(self._wished)} manifests of {self._files.directory}; state in {running.folder.root}")
         click.echo(f"export KUBECONFIG={running.folder.kubeconfig}")
-        told: asyncio.Queue[Any] = asyncio.Queue()
-        running.api.subscribe(told)
+        show = self.draw(running) if sys.stdout.isatty() else self.tell(running)
         async with asyncio.TaskGroup() as group:
             group.create_task(self.apply(running))
-            group.create_task(self.tell(told))
+            group.create_task(show)
 
     async def apply(self, running: "Running") -> None:
         """Apply the manifests, and again those of a directory that has changed."""
         while True:
             for wish in self._wished:
                 await running.api.apply(wish, manager=MANAGER)
-            while not self._files.has_changed():
+            # Files tell no event.
+            while not self._files.has_changed():  # noqa: ASYNC110
                 await asyncio.sleep(LOOK_SECONDS)
             try:
                 self._wished = self._files.read()
@@ -122,8 +125,18 @@ class Foreground:
                 self.say(f"the files changed and were not applied: {problem.format_message()}")
                 self._wished = []
 
-    async def tell(self, told: "asyncio.Queue[Any]") -> None:
+    async def draw(self, running: "Running") -> None:
+        """Show what `treadle status --watch` shows, in a thread, since it asks over HTTP."""
+        over = threading.Event()
+        try:
+            await asyncio.to_thread(screen, running.url, namespaces(self._wished, self._files.namespace)[0], over)
+        finally:
+            over.set()
+
+    async def tell(self, running: "Running") -> None:
         """Say what is new about each of the four kinds."""
+        told: asyncio.Queue[Any] = asyncio.Queue()
+        running.api.subscribe(told)
         while True:
             change = await told.get()
             raw = change.object
@@ -137,6 +150,16 @@ class Foreground:
     def say(self, text: str) -> None:
         """Write a line with the seconds since the start."""
         click.echo(f"{time.monotonic() - self._began:6.1f} s  {text}")
+
+
+def screen(url: str, namespace: str, over: threading.Event) -> None:
+    """Keep the screen of a namespace on the terminal until it is over."""
+    from treadle.cli.cluster import Cluster, Way
+    from treadle.cli.show import follow, live
+
+    address = urlsplit(url)
+    way = Way("treadle", url, host=address.hostname or "", port=address.port or 0)
+    live(takewhile(lambda _: not over.is_set(), follow(Cluster(way, namespace), None, None)))
 
 
 def manifests(directory: Path) -> list[Path]:

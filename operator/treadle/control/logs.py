@@ -3,6 +3,7 @@
 import json
 import logging
 from datetime import UTC, datetime
+from typing import TextIO
 
 # Attributes that every LogRecord has; what else stands in one came by `extra`.
 STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
@@ -26,9 +27,9 @@ class JsonLines(logging.Formatter):
         return json.dumps(line, ensure_ascii=False)
 
 
-def configure(level: str) -> None:
-    """Send all logs to standard error as JSON lines."""
-    handler = logging.StreamHandler()
+def configure(level: str, stream: TextIO | None = None) -> None:
+    """Send all logs to a stream, or to standard error, as JSON lines."""
+    handler = logging.StreamHandler(stream)
     handler.setFormatter(JsonLines())
     root = logging.getLogger()
     root.handlers[:] = [handler]

@@ -11,10 +11,12 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from treadle import __version__
+from treadle.control import logs
 from treadle.control.kinds import KINDS
 from treadle.control.operate import Operator, operate
 from treadle.control.pods import HttpPods
@@ -53,7 +55,7 @@ class Running:
     folder: Folder
 
 
-type Act = Callable[[Running], Awaitable[None]]
+type Act = Callable[[Running], Coroutine[Any, Any, None]]
 """What goes on while the cluster runs; an error of it ends the cluster."""
 
 
@@ -63,7 +65,8 @@ async def up(folder: Folder, port: int, namespaces: Sequence[str], act: Act) -> 
     port: of the API on loopback; 0 takes a free one. namespaces: made if they are missing, each with its Secrets;
     the first is the kubeconfig's. Raises Unusable for a folder or a port that cannot be had.
     """
-    with used(folder) as objects:
+    with used(folder) as objects, folder.log.open("a", encoding="utf-8") as lines:
+        logs.configure(SETTINGS.log_level, lines)
         api = MemoryApi(schemas=schemas())
         api.restore(*objects.load())
         told: asyncio.Queue[Change] = asyncio.Queue()
