@@ -85,6 +85,10 @@ images-check: images ## each image imports its packages and holds no other image
 bench-operator: venv ## 2,000 resources against a real kube-apiserver; writes bench/operator.md and .json
 	hack/cluster/build.sh etcd kube-apiserver kubectl
 	$(RUN)/python -m tests.bench.operator
+.PHONY: bench-cli
+bench-cli: venv ## first byte of each command, beside kubectl; writes bench/cli.md and .json
+	hack/cluster/build.sh kubectl
+	$(RUN)/python -m tests.bench.cli --kubectl $(CACHE)/bin/kubectl
 
 .PHONY: clean
 clean: ## remove what this checkout has made; caches and the cluster stay
