@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from treadle.api.base import Json, moment
+from treadle.api.causes import cause
 from treadle.api.names import short
 from treadle.sheet import bare
 from treadle.store import keys
@@ -19,14 +20,6 @@ PIPELINES = {
 }
 """Names of tasks on the Hugging Face hub (huggingface.co/docs/hub/models-tasks)."""
 OPENED_BY = {"onnx": "onnxruntime", "skops": "skops"}
-CAUSES = {
-    "Manual": "a person asked",
-    "Initial": "there was no model yet",
-    "Schedule": "its schedule was due",
-    "Data": "a new version of the data",
-    "Monitor": "a Monitor asked",
-    "Regate": "an earlier verdict was about a former champion",
-}
 
 
 def card(document: Json) -> str:
@@ -326,13 +319,6 @@ def opened(document: Json) -> str:
     return f"{by}, scikit-learn {libraries['scikit-learn']}; {listed}" + (
         f"; ONNX cannot express it: {document['blocked']}" if document["blocked"] else ""
     )
-
-
-def cause(found: Json) -> str:
-    """Return who asked for the run, and why."""
-    told = CAUSES[found.get("kind", "Manual")]
-    who = f" ({found['ref']['kind']} {found['ref']['name']})" if "ref" in found else ""
-    return told + who + (f": {found['reason']}" if "reason" in found else "")
 
 
 def titled(metric: Json) -> str:

@@ -3,9 +3,10 @@
 from html import escape
 
 from treadle.api.base import Json
+from treadle.api.causes import cause
 from treadle.api.names import short
 from treadle.sheet import bare, grouped, sheet, when
-from treadle.training.card import cause, opened
+from treadle.training.card import opened
 from treadle.training.draw import bars, curve, density, interval, matrix, reliability, span, told
 
 STYLE = """
