@@ -66,6 +66,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return EXIT_USAGE
 
 
+def complete() -> int:
+    """Answer kubectl, which asks for the words that may follow `kubectl treadle`; silent where that cannot be known."""
+    try:
+        from treadle.cli.completion import for_kubectl
+        from treadle.cli.main import Commands
+    except ModuleNotFoundError:
+        return EXIT_USAGE
+    sys.stdout.write(for_kubectl(Commands(PROGRAMS), sys.argv[1:]))
+    return 0
+
+
 def _command(words: Sequence[str]) -> int:
     from treadle.cli.main import run
 

@@ -21,6 +21,7 @@ COMMANDS = {
     "up": ("treadle.cli.up", "up"),
     "init": ("treadle.cli.init", "init"),
     "doctor": ("treadle.cli.doctor", "doctor"),
+    "completion": ("treadle.cli.completion", "completion"),
     "retrain": ("treadle.cli.ask", "retrain"),
     "promote": ("treadle.cli.ask", "promote"),
     "rollback": ("treadle.cli.ask", "rollback"),
@@ -81,6 +82,10 @@ class Commands(click.Group):
             return None
         module, attribute = COMMANDS[cmd_name]
         found: click.Command = getattr(importlib.import_module(module), attribute)
+        if ctx.resilient_parsing:
+            from treadle.cli.completion import offering
+
+            return offering(found)
         return found
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

@@ -102,5 +102,9 @@ def test_a_program_starts_without_other_programs_libraries(name: str) -> None:
 
 def test_the_wheel_names_the_entry_point_and_each_extra() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    assert project["scripts"] == {"treadle": "treadle.__main__:main", "kubectl-treadle": "treadle.__main__:main"}
+    assert project["scripts"] == {
+        "treadle": "treadle.__main__:main",
+        "kubectl-treadle": "treadle.__main__:main",
+        "kubectl_complete-treadle": "treadle.__main__:complete",
+    }
     assert {program.extra for program in PROGRAMS.values()} | {"cli", "local"} == set(project["optional-dependencies"])
