@@ -1,11 +1,9 @@
 """What this user and the operator may do."""
 
-from collections.abc import Collection
-
 from treadle.api.names import GROUP
 from treadle.cli.checkup.facts import Facts
 from treadle.cli.checkup.finding import INSTALL, Told, bad, good, look
-from treadle.cli.rights import NEEDS, Right
+from treadle.cli.rights import NEEDS, Right, listed
 
 
 def rights(facts: Facts) -> Told:
@@ -29,16 +27,8 @@ def role_of(right: Right) -> str:
     """Return the least of the cluster's roles that has a right, the chart's additions to them included."""
     if right.verb in ("promote", "rollback") or right.resource in ("resourcequotas", "limitranges"):
         return "admin" if right.group == GROUP else "view"
-    reads = right.verb in ("get", "list", "watch") and right.resource not in ("secrets", "pods/proxy")
+    reads = right.verb in ("get", "list", "watch") and right.resource not in ("secrets", "pods/proxy", "services/proxy")
     return "view" if reads else "edit"
-
-
-def listed(rights: Collection[Right]) -> str:
-    """Return rights by their verbs: get pods, secrets; patch monitors."""
-    verbs: dict[str, list[str]] = {}
-    for right in sorted(rights, key=str):
-        verbs.setdefault(right.verb, []).append(str(right).partition(" ")[2])
-    return "; ".join(f"{verb} {', '.join(resources)}" for verb, resources in verbs.items())
 
 
 def operators_rights(facts: Facts) -> Told:
