@@ -69,6 +69,10 @@ def up(directory: Path, state: Path, port: int, namespace: str) -> None:
     except Unusable as problem:
         click.echo(f"Error: {problem}", err=True)
         sys.exit(2)
+    if code:
+        click.echo(f"Error: a part of it ended by itself; see {folder.log}", err=True)
+    else:
+        click.echo(f"ended; the next treadle up goes on from {folder.root}")
     sys.exit(code)
 
 
