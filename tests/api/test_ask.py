@@ -91,7 +91,7 @@ ASKS: dict[str, tuple[tuple[str, ...], int, str, tuple[str, str], dict[str, str]
         ("modeldeployments", "flights-late"), {},
     ),
     "suspend": (
-        ("suspend", "mon/flights-late"), 0, "Set spec.suspend", ("monitors", "flights-late"), True,
+        ("suspend", "mon/flights-late"), 0, 'Set {"spec": {"suspend": true}}', ("monitors", "flights-late"), True,
     ),
     "resume what goes on": (
         ("resume", "datasource/flights"), 0, "Note: spec.suspend is false already: nothing to do",

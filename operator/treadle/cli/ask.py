@@ -239,7 +239,7 @@ def set_(cluster: Cluster, raw: Object, preview: "Preview", manner: Manner) -> t
         cleared(cluster, raw, path, preview.clears, manner.timeout_seconds)
     patch(cluster, raw, path, preview.patch)
     found = preview.annotation
-    line = f"Set {found[0]}={found[1]}" if found is not None else "Set spec.suspend"
+    line = f"Set {found[0]}={found[1]}" if found is not None else f"Set {json.dumps(preview.patch)}"
     if not manner.waits or found is None:
         return "Set", line
     told = answered(cluster, path, raw, found, manner.timeout_seconds)

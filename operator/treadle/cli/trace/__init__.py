@@ -1,0 +1,1 @@
+"""Versions and runs, from what objects say and, with the right to read it, from the bucket."""
