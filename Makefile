@@ -53,10 +53,10 @@ verify: venv ## format, lint, types, import contracts, generated files, unit and
 	$(RUN)/pytest -n auto tests/unit tests/engine
 
 .PHONY: test
-test: venv ## unit, engine, store, semantics and api tests, against a real kube-apiserver, etcd and VersityGW
+test: venv ## all tiers but e2e: against VersityGW, a real kube-apiserver with etcd, and the embedded cluster
 	hack/cluster/build.sh etcd versitygw kube-apiserver kubectl helm
 	$(RUN)/pytest -n auto tests/unit tests/engine
-	$(RUN)/pytest tests/store tests/semantics tests/api
+	$(RUN)/pytest tests/store tests/semantics tests/api tests/local
 
 .PHONY: e2e
 e2e: venv cluster images images-check ## the whole loop and its faults on the test cluster
@@ -64,10 +64,11 @@ e2e: venv cluster images images-check ## the whole loop and its faults on the te
 	$(RUN)/pytest tests/e2e
 
 .PHONY: demo cluster-demo
-demo: cluster-demo ## data, model, prediction, shift, retrained model (cluster-demo, until there is an embedded one)
-cluster-demo: venv cluster images ## the demo on the test cluster
-	$(CLUSTER_ENV) TREADLE_IMAGE_TAG=$$(hack/cluster/images.sh --tag)
+demo: venv ## data, model, prediction, shift, retrained model: on this machine alone
 	hack/demo.sh
+cluster-demo: venv cluster images ## the same on the test cluster
+	$(CLUSTER_ENV) TREADLE_IMAGE_TAG=$$(hack/cluster/images.sh --tag)
+	hack/cluster-demo.sh
 
 .PHONY: cluster cluster-down kubeconfig images images-check
 cluster: ## find or start the test cluster (CLUSTER=external, kind, k3d or node; unset, the machine decides)
