@@ -65,6 +65,27 @@ def test_help_has_a_line_for_each_command_and_program() -> None:
     assert not [line for line in lines if line and line[-1].endswith("...") and line[0] != "Usage:"], "a line is cut"
 
 
+# Each costs tens of milliseconds or more; help of all commands, which imports their modules, needs none.
+HEAVY = (
+    "aiohttp boto3 botocore cel_expr_python cryptography duckdb jinja2 jsonschema kopf kubernetes numpy onnxruntime "
+    "pandas psutil pyarrow pydantic rich scipy skl2onnx sklearn skops uvicorn yaml"
+)
+LOADED = """
+import sys
+from treadle.__main__ import main
+try:
+    main(["--help"])
+except SystemExit:
+    sys.stderr.write(" ".join(name for name in sys.argv[1].split() if name in sys.modules))
+"""
+
+
+def test_help_loads_no_heavy_library() -> None:
+    done = subprocess.run([sys.executable, "-c", LOADED, HEAVY], check=True, capture_output=True, text=True, timeout=60)
+    assert done.stderr == ""
+    assert "Commands:" in done.stdout
+
+
 # name: (words, what is not installed, what the line names, the extra)
 MISSING = {
     "the operator without kopf": (("operate",), "kopf", "kopf", "operator"),
