@@ -191,7 +191,7 @@ def _view(value: Any, schema: Node, past: Past | None) -> View:
 
 
 def _seen(value: Any, schema: Node, like: Any, unreadable: list[str]) -> Any:
-    """Return a value as rules see it: without nulls, with date-times as points in time.
+    """Return a value as rules see it: without nulls, and with date-times as canonical texts, to be read by timestamp().
 
     like: what the value will be compared with; a list with keys takes its order, since its own means nothing.
     """
@@ -205,7 +205,7 @@ def _seen(value: Any, schema: Node, like: Any, unreadable: list[str]) -> Any:
         pairs = _paired(value, schema, like)
         return [_seen(item, schema.get("items", NOTHING), place, unreadable) for item, place in pairs]
     if isinstance(value, str) and schema.get("format") == "date-time":
-        return _timestamp(value, unreadable)
+        return _moment(value, unreadable)
     return value
 
 
@@ -223,13 +223,10 @@ def _paired(items: list[Any], schema: Node, like: Any) -> list[tuple[Any, Any]]:
     return [(item, other) for _, other, item in sorted(found, key=lambda each: each[0])]
 
 
-def _timestamp(text: str, unreadable: list[str]) -> Any:
-    from google.protobuf.timestamp_pb2 import Timestamp
-
+def _moment(text: str, unreadable: list[str]) -> str:
     try:
-        seconds, nanos = moments.read(text)
+        return moments.canonical(text)
     except moments.Unreadable as error:
         unreadable.append(f"Invalid date-time formatted string {text}: {error}")
         # No evaluator takes it for a time.
         return f"unreadable {text}"
-    return Timestamp(seconds=seconds, nanos=nanos)

@@ -2,7 +2,7 @@
 
 import calendar
 import re
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 from treadle.local.causes import quoted
 
@@ -13,10 +13,6 @@ TIME = re.compile(r"(\d{2}):(\d{2}):(\d{2})(.\d+)?(z|[+-]\d{2}:\d{2})", re.ASCII
 CLOCK = re.compile(r"(\d{2}):(\d{2}):(\d{2})(?:[.,](\d+))?", re.ASCII)
 ZONE = re.compile(r"Z|([+-])([01]\d|2[0-4]):([0-5]\d|60)", re.ASCII)
 """What Go's time.Parse takes behind the seconds."""
-
-FIRST, LAST = -62_135_596_800, 253_402_300_799
-"""The seconds of 0001-01-01 and 9999-12-31, between which CEL knows time."""
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class Unreadable(ValueError):
@@ -30,8 +26,8 @@ def is_date_time(text: str) -> bool:
     return _is_date(date) and time is not None and time[1] <= "23" and time[2] <= "59" and time[3] <= "59"
 
 
-def read(text: str) -> tuple[int, int]:
-    """Return a date-time as seconds since 1970, and nanoseconds; raise Unreadable."""
+def canonical(text: str) -> str:
+    """Return a date-time in UTC with nine digits of a second, so that texts compare as moments; raise Unreadable."""
     clock = CLOCK.match(text, 11)
     if not is_date_time(text) or text[10] != "T" or clock is None:
         wanted, rest = ("T", text[10:]) if is_date_time(text) else ("2006", text)
@@ -40,12 +36,15 @@ def read(text: str) -> tuple[int, int]:
     zone = ZONE.fullmatch(text, clock.end())
     if zone is None:
         raise Unreadable(f"parsing time {quoted(text)}: extra text: {quoted(text[clock.end() :])}")
-    if text.startswith("0000"):  # the year before the first of CEL and of Python
-        return FIRST, 0
-    local = datetime.fromisoformat(f"{text[:10]}T{clock[1]}:{clock[2]}:{clock[3]}+00:00")
+    # CEL, as Python, knows the years from 1 to 9999: for year 0 stands the first that has its days.
+    year = "0004" if text.startswith("0000") else text[:4]
+    local = datetime.fromisoformat(f"{year}{text[4:10]}T{clock[0][:8]}")
     east = timedelta(hours=int(zone[2]), minutes=int(zone[3])) if zone[1] else timedelta()
-    seconds = (local - EPOCH) // timedelta(seconds=1) - (-1 if zone[1] == "-" else 1) * (east // timedelta(seconds=1))
-    return min(max(seconds, FIRST), LAST), int(f"{clock[4] or '':0<9}"[:9])
+    try:
+        utc = local + east if zone[1] == "-" else local - east
+    except OverflowError:
+        utc = local
+    return f"{utc.isoformat()}.{clock[4] or '':0<9.9}Z"
 
 
 def _is_date(text: str) -> bool:

@@ -79,7 +79,7 @@ def read(metadata: Any) -> Node:
 
 def unknown(metadata: Any) -> list[str]:
     """Return the paths of fields that metadata do not have."""
-    return [f"metadata.{name}" for name in sorted(metadata or {}) if name not in FIELDS]
+    return [f"metadata.{name}" for name in sorted(metadata if isinstance(metadata, dict) else ()) if name not in FIELDS]
 
 
 def judge(metadata: Node) -> list[Cause]:

@@ -24,7 +24,7 @@ from treadle.local.causes import (
 )
 from treadle.local.past import Past
 
-__all__ = ["Cause", "Refused", "Schemas", "schemas"]
+__all__ = ["UNCHECKED", "Cause", "Refused", "Schema", "Schemas", "schema_of", "schemas"]
 
 type Object = dict[str, Any]
 
