@@ -20,6 +20,7 @@ COMMANDS = {
     "ui": ("treadle.cli.page", "ui"),
     "up": ("treadle.cli.up", "up"),
     "init": ("treadle.cli.init", "init"),
+    "validate": ("treadle.cli.validate", "validate"),
     "doctor": ("treadle.cli.doctor", "doctor"),
     "completion": ("treadle.cli.completion", "completion"),
     "retrain": ("treadle.cli.ask", "retrain"),
