@@ -139,8 +139,7 @@ def contexts(context: str, namespace: str) -> list[str]:
 
 OFFERS: Mapping[str, Callable[[str, str], Iterable[str]]] = {
     "deployment": deployments,
-    "model": models,
-    "what": models,
+    **dict.fromkeys(("model", "what", "word", "left", "right"), models),
     "object_": objects,
     "namespace": namespaces,
     "context": contexts,

@@ -4,7 +4,7 @@ import asyncio
 import sys
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import takewhile
 from pathlib import Path
@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import click
+
+from treadle.cli.validate import files_of, judged
 
 if TYPE_CHECKING:
     from treadle.local.run import Running
@@ -49,8 +51,9 @@ ORDER = (
 )
 @click.option("-n", "--namespace", default="default", show_default=True, help="For manifests that name none.")
 def up(directory: Path, state: Path, port: int, namespace: str) -> None:
-    """Run the manifests of DIRECTORY here: no cluster, no container, the same steps and digests.
+    """Run a directory of manifests here, without a cluster.
 
+    The steps and digests are those of a cluster, and no container is needed.
     Jobs and servers run as processes, a folder is the bucket. Files that change are applied again. Ctrl-C ends all
     of it; the next `treadle up` goes on. kubectl and the other commands work with the KUBECONFIG that is printed.
 
@@ -76,6 +79,16 @@ def up(directory: Path, state: Path, port: int, namespace: str) -> None:
     sys.exit(code)
 
 
+class Wrong(click.ClickException):
+    """Manifests that would be refused; each line says where and why."""
+
+    exit_code = 2
+
+    def show(self, file: Any = None) -> None:
+        """Print the findings as they are."""
+        click.echo(self.message, file=file, err=True)
+
+
 @dataclass(slots=True)
 class Files:
     """The manifests of a directory, read again when one of them changes."""
@@ -89,12 +102,15 @@ class Files:
         return self._stamps() != self._seen
 
     def read(self) -> list[Object]:
-        """Return the objects in the order in which they are applied; raise ClickException (2) for any that is wrong."""
+        """Return the objects in the order in which they are applied; raise Wrong where any would be refused."""
         self._seen = self._stamps()
-        return in_order(list(documents(self.directory, self.namespace)))
+        documents, findings = judged([str(self.directory)])
+        if wrong := [str(found) for found in findings if found.weight == "error"]:
+            raise Wrong("\n".join(wrong))
+        return in_order([placed(document.raw, self.namespace) for document in documents])
 
     def _stamps(self) -> tuple[tuple[Path, int], ...]:
-        return tuple((path, path.stat().st_mtime_ns) for path in manifests(self.directory))
+        return tuple((path, path.stat().st_mtime_ns) for path in files_of(self.directory))
 
 
 class Foreground:
@@ -166,22 +182,11 @@ def screen(url: str, namespace: str, over: threading.Event) -> None:
     live(takewhile(lambda _: not over.is_set(), follow(Cluster(way, namespace), None, None)))
 
 
-def manifests(directory: Path) -> list[Path]:
-    """Return the YAML and JSON files of a directory by name, or the one file that was named."""
-    if directory.is_file():
-        return [directory]
-    return sorted(path for path in directory.iterdir() if path.suffix in (".yaml", ".yml", ".json"))
-
-
-def documents(directory: Path, namespace: str) -> Iterator[Object]:
-    """Give the objects of the files, each with its namespace."""
-    import yaml
-
-    for path in manifests(directory):
-        for raw in yaml.safe_load_all(path.read_text(encoding="utf-8")):
-            if raw["kind"] != "Namespace":
-                raw["metadata"].setdefault("namespace", namespace)
-            yield raw
+def placed(raw: Object, namespace: str) -> Object:
+    """Return an object with its namespace, or with this one."""
+    if raw["kind"] == "Namespace":
+        return raw
+    return {**raw, "metadata": {"namespace": namespace, **raw["metadata"]}}
 
 
 def in_order(found: Sequence[Object]) -> list[Object]:

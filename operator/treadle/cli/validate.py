@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
+    from treadle.cli.manifests.document import Document
     from treadle.cli.manifests.finding import Finding
 
 SUFFIXES = (".yaml", ".yml", ".json")
@@ -22,7 +23,9 @@ COLOURS = {"error": "red", "note": "yellow"}
 @click.option("--strict", is_flag=True, help="Refuse references to objects and columns that are not in the files, too.")
 @click.option("-o", "--output", type=click.Choice(["text", "json"]), default="text", help="Default: text.")
 def validate(*, paths: Sequence[str], strict: bool, output: str) -> None:
-    """Check manifests without a cluster: files, directories with all below them, or - for standard input.
+    """Check manifests without a cluster.
+
+    PATHS are files, directories with all below them, or - for standard input.
 
     Said is what the API server would say, in its words; fields that it would drop, with the one that was meant; what
     the operator would call InvalidSpec, such as a schedule; and what files say of each other. A reference to what is
@@ -40,7 +43,18 @@ def validate(*, paths: Sequence[str], strict: bool, output: str) -> None:
 
     With -o json: {objects, others, valid, findings[]}, each finding with file, line, weight, kind, name, field, text.
     """
-    from treadle.cli.manifests.checks import is_ours, judge, misnamed
+    from treadle.cli.manifests.checks import is_ours, misnamed
+
+    documents, found = judged(paths, strict=strict)
+    objects = sum(map(is_ours, documents))
+    others = sum(misnamed(document) is None for document in documents) - objects
+    show(found, objects, others, output)
+    click.get_current_context().exit(1 if any(each.weight == "error" for each in found) else 0)
+
+
+def judged(paths: Sequence[str], *, strict: bool = False) -> "tuple[list[Document], list[Finding]]":
+    """Return the documents of files, and what is to be said of them, by file and line."""
+    from treadle.cli.manifests.checks import judge
     from treadle.cli.manifests.document import Document, read
     from treadle.cli.manifests.finding import Finding, Weight
 
@@ -55,11 +69,7 @@ def validate(*, paths: Sequence[str], strict: bool, output: str) -> None:
             else:
                 found.append(Finding(file, part.line, Weight.ERROR, str(part)))
     found += judge(documents, datetime.now(UTC), strict=strict)
-    found.sort(key=lambda each: (order[each.file], each.line))
-    objects = sum(map(is_ours, documents))
-    others = sum(misnamed(document) is None for document in documents) - objects
-    show(found, objects, others, output)
-    click.get_current_context().exit(1 if any(each.weight is Weight.ERROR for each in found) else 0)
+    return documents, sorted(found, key=lambda each: (order[each.file], each.line))
 
 
 def texts(paths: Sequence[str]) -> Iterator[tuple[str, str]]:
@@ -68,7 +78,7 @@ def texts(paths: Sequence[str]) -> Iterator[tuple[str, str]]:
         if named == STANDARD_INPUT:
             yield "standard input", sys.stdin.read()
             continue
-        files = list(_files(Path(named)))
+        files = list(files_of(Path(named)))
         if not files:
             raise click.UsageError(f"{named} has no file that ends with {', '.join(SUFFIXES)}")
         for file in files:
@@ -80,7 +90,7 @@ def texts(paths: Sequence[str]) -> Iterator[tuple[str, str]]:
                 raise click.UsageError(f"{file} is no text in UTF-8: byte {problem.start}; convert it") from problem
 
 
-def _files(path: Path) -> Iterator[Path]:
+def files_of(path: Path) -> Iterator[Path]:
     """Yield a file, or those below a directory that are manifests by their names, but for hidden ones."""
     if not path.is_dir():
         yield path

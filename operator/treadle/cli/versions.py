@@ -18,7 +18,7 @@ from treadle.cli.estate import name_of, read, status_of
 from treadle.cli.rows import styled
 from treadle.cli.trace import chain, compare
 from treadle.cli.trace.book import Book, Data, Run, book
-from treadle.cli.trace.named import HEX, VERSION, Thing, Unknown, find
+from treadle.cli.trace.named import HEX, Thing, Unknown, find
 from treadle.cli.trace.named import told as called
 
 if TYPE_CHECKING:
@@ -51,11 +51,19 @@ class Desk:
             return None
 
     def thing(self, text: str) -> Thing:
-        """Return what a person's word means, by the objects and then by the bucket."""
-        found = find(self.book, text) or self._stored(text)
+        """Return what a person's word means, by the objects and then by the bucket; raise Unknown for nothing."""
+        found = self.look(text)
         if found is None:
-            raise Unknown(f'"{text}" is nothing that is known in {self.book.estate.namespace}; {FORMS}')
+            raise self.nothing(text)
         return found
+
+    def look(self, text: str) -> Thing | None:
+        """Return the same, or None for what is no version, digest or object."""
+        return find(self.book, text) or self._stored(text)
+
+    def nothing(self, text: str) -> Unknown:
+        """Return the error of a word that means nothing."""
+        return Unknown(f'"{text}" is nothing that is known in {self.book.estate.namespace}; {FORMS}')
 
     def run(self, text: str) -> Run:
         """Return the run that a word means; of a model the newest that made it, of a deployment its champion's."""
@@ -218,12 +226,11 @@ def lineage(*, word: str, output: str, context: str, namespace: str) -> None:
 
 def around(found: Desk, word: str) -> chain.Lineage:
     """Return the lineage of what a word means; what no object and no manifest knows may be the id of an answer."""
-    try:
-        thing = found.thing(word)
-    except Unknown:
-        answer = answered(found, word) if VERSION.fullmatch(word) is None else None
+    thing = found.look(word)
+    if thing is None:
+        answer = answered(found, word)
         if answer is None:
-            raise
+            raise found.nothing(word)
         found.know(answer.model)
         model = Thing("model", answer.model)
         return chain.of_prediction(found.book, answer, found.files(chain.involved(found.book, model)))
@@ -252,7 +259,9 @@ def answered(found: Desk, word: str) -> chain.Prediction | None:
 @click.argument("word", metavar="MODEL|DIGEST")
 @CONNECTION
 def card(*, word: str, context: str, namespace: str) -> None:
-    """Print the card of a model: what it is, its numbers with intervals, its limits, how to load it.
+    """Print the card of a model.
+
+    What it is, its numbers with intervals, its limits, and how to load it.
 
     MODEL is a version such as v8, a run, or a ModelDeployment, which stands for its champion. The card is Markdown; it
     lies in the bucket, which is read with your right to its Secret.
@@ -290,11 +299,11 @@ def summary(run: Run) -> Iterator[str]:
 @click.option("--open", "opens", is_flag=True, help="Open it in a browser.")
 @CONNECTION
 def report(*, word: str, save: Path | None, opens: bool, context: str, namespace: str) -> None:
-    """Fetch the report of a Monitor's last window, or of a training run.
+    """Fetch the report of a window or of a run.
 
-    It is one page without scripts, which can be read offline and sent on; its path is printed. NAME is a Monitor or a
-    ModelDeployment, RUN a TrainingJob, a version, or digits of a run's key. The page lies in the bucket, which is read
-    with your right to its Secret.
+    Of a Monitor's last window, or of a training run. It is one page without scripts, which can be read offline and
+    sent on; its path is printed. NAME is a Monitor or a ModelDeployment, RUN a TrainingJob, a version, or digits of a
+    run's key. The page lies in the bucket, which is read with your right to its Secret.
     """
     if opens and save is not None and str(save) == "-":
         raise click.UsageError("--open needs a file; leave out --save -")
