@@ -145,11 +145,17 @@ OFFERS: Mapping[str, Callable[[str, str], Iterable[str]]] = {
     "context": contexts,
 }
 """What is offered for a parameter, by its name; a test knows those for which nothing is."""
+PATHS = frozenset({"paths"})
+"""Parameters that take - too, and so are texts."""
 
 
 def offering(command: click.Command) -> click.Command:
     """Return a command, its parameters ready to offer names."""
     for parameter in command.params:
-        if parameter.name in OFFERS and isinstance(parameter.type, click.types.StringParamType):
+        if not isinstance(parameter.type, click.types.StringParamType):
+            continue
+        if parameter.name in OFFERS:
             parameter.type = Offered(OFFERS[parameter.name])
+        elif parameter.name in PATHS:
+            parameter.type = click.Path()
     return command

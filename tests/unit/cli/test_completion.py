@@ -145,6 +145,7 @@ KUBECTL = {
     "commands, with what they do": (("pro",), "promote\tMake the candidate champion.\n:4\n"),
     "objects": (("rollback", ""), "flights-late\nrents\n:4\n"),
     "files": (("init", ""), ":0\n"),
+    "files among texts": (("validate", ""), ":0\n"),
     "directories": (("init", "x.csv", "--directory", ""), ":0\n"),
     "nothing known": (("promote", "x"), ":4\n"),
 }
