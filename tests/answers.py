@@ -112,17 +112,17 @@ class Handler(BaseHTTPRequestHandler):
 
 
 @contextlib.contextmanager
-def served(answers: Answers, socket: Path | None = None) -> Iterator[str]:
-    """Serve on a free port of loopback, or on a Unix socket; yield the URL or the path."""
+def served(answers: Answers, socket: Path | None = None, address: tuple[str, int] = ("127.0.0.1", 0)) -> Iterator[str]:
+    """Serve on a port of loopback, a free one unless it is named, or on a Unix socket; yield the URL or the path."""
     handler = type("Scripted", (Handler,), {"answers": answers})
     kind = socketserver.ThreadingUnixStreamServer if socket else socketserver.ThreadingTCPServer
-    server = kind(str(socket) if socket else ("127.0.0.1", 0), handler)
+    server = kind(str(socket) if socket else address, handler)
     server.daemon_threads = True
     server.block_on_close = False
     thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
     thread.start()
     try:
-        yield str(socket) if socket else f"http://127.0.0.1:{server.server_address[1]}"
+        yield str(socket) if socket else f"http://{address[0]}:{server.server_address[1]}"
     finally:
         server.shutdown()
         server.server_close()

@@ -4,17 +4,14 @@ Every command runs once in each round, so that what the machine does meanwhile i
 """
 
 import argparse
-import asyncio
-import contextlib
 import os
 import shutil
 import statistics
 import subprocess
 import sys
 import tempfile
-import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 # The tests' own modules import each other by their plain names.
@@ -23,10 +20,8 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 from tests.bench.table import Row, machine, write
 
 from answers import kubeconfig
+from onwire import on_wire
 from situations import SITUATIONS
-from treadle.local.api import MemoryApi, namespace
-from treadle.local.schema import schemas
-from treadle.local.wire import serve
 
 ROOT = Path(__file__).parent.parent.parent
 ROUNDS = 21
@@ -47,38 +42,6 @@ COMMANDS: Mapping[str, Sequence[str]] = {
 }
 
 
-@contextlib.contextmanager
-def local_server() -> Iterator[str]:
-    """Serve a namespace with a canary, as `treadle up` would; yield the URL."""
-    ready: list[str] = []
-    is_up, loop = threading.Event(), asyncio.new_event_loop()
-
-    async def run() -> None:
-        api = MemoryApi(schemas=schemas())
-        api.put(namespace("demo"))
-        situation = SITUATIONS[SITUATION]()
-        for each in situation.objects:
-            api.put({**each, "metadata": {"name": each["metadata"]["name"], "namespace": "demo"}})
-        server = await serve(api, "127.0.0.1", 0, log_of=lambda *_: None)
-        ready.append(server.url)
-        is_up.set()
-        try:
-            await asyncio.get_running_loop().create_future()
-        finally:
-            await server.close()
-
-    task = loop.create_task(run())
-    thread = threading.Thread(target=lambda: loop.run_until_complete(asyncio.gather(task, return_exceptions=True)))
-    thread.start()
-    try:
-        if not is_up.wait(30):
-            raise RuntimeError("the local server does not start")
-        yield ready[0]
-    finally:
-        loop.call_soon_threadsafe(task.cancel)
-        thread.join()
-
-
 def first_byte(command: Sequence[str], environment: Mapping[str, str]) -> float:
     """Return the milliseconds until a program writes, or ends where it writes nothing."""
     began = time.perf_counter()
@@ -95,7 +58,7 @@ def first_byte(command: Sequence[str], environment: Mapping[str, str]) -> float:
 
 def measured(rounds: int, kubectl: str) -> dict[str, list[float]]:
     """Return the milliseconds of each command in each round, after one that counts for nothing."""
-    with local_server() as url, tempfile.TemporaryDirectory() as directory:
+    with on_wire(SITUATIONS[SITUATION]().objects) as url, tempfile.TemporaryDirectory() as directory:
         environment = {
             "PATH": os.environ["PATH"],
             "HOME": directory,

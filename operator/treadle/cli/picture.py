@@ -7,7 +7,7 @@ from treadle.api.names import short
 from treadle.cli.ahead import ahead
 from treadle.cli.cluster import Object
 from treadle.cli.durations import later
-from treadle.cli.estate import Estate, Model, condition, conditions, is_true, models, name_of, status_of
+from treadle.cli.estate import Estate, Model, condition, is_true, models, name_of, status_of
 
 PAGE = re.compile(r"\.?\s*docs: reasons/\w+$")
 ANALYSIS = {"minSamplesPerArm": 500, "maxDuration": "24h"}
@@ -83,23 +83,18 @@ def _head(model: Model) -> Object:
 
 
 def _summary(thing: Object) -> Object:
-    """Return mark, reason and message of an object's summary condition."""
+    """Return mark, reason and message of an object's summary condition, or of what overrules it."""
     head, stalled = condition(thing, HEADS[thing["kind"]]), condition(thing, "Stalled")
-    failed = next((each for each in conditions(thing) if each["type"] == "Failed" and each["status"] == "True"), None)
     if not head:
         return {"mark": "waiting", "reason": "NotJudged", "message": "the operator has not looked at it yet"}
-    told = failed or head
-    if stalled.get("status") == "True" and head["status"] == "True":
+    told = condition(thing, "Failed") if is_true(thing, "Failed") else head
+    if is_true(thing, "Stalled") and head["status"] == "True":
         told = stalled
-    return {
-        "mark": mark(thing, head, stalled),
-        "reason": told["reason"],
-        "message": bare(told.get("message") or ""),
-    }
+    return {"mark": mark(head, stalled), "reason": told["reason"], "message": bare(told.get("message") or "")}
 
 
-def mark(thing: Object, head: Object, stalled: Object) -> str:
-    """Return how an object's summary is to be read."""
+def mark(head: Object, stalled: Object) -> str:
+    """Return how a summary is to be read."""
     if stalled.get("status") == "True":
         return "bad"
     if head["status"] == "True":
