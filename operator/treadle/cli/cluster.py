@@ -227,13 +227,20 @@ def connected(context: str, namespace: str) -> Iterator[Cluster]:
     """Give the cluster of a context, the current one if it is empty; a proxy that was needed ends with the block."""
     chosen = choose(kubeconfigs(os.environ.get("KUBECONFIG", "")), context)
     space = namespace or chosen.namespace
-    url = urlsplit(chosen.server)
-    if url.scheme == "http":
-        way = Way(chosen.name, chosen.server, url.hostname or "localhost", url.port or 80, url.path.rstrip("/"))
-        yield Cluster(way, space)
+    if chosen.server.startswith("http://"):
+        yield Cluster(direct(chosen), space)
         return
     with proxy(chosen) as path:
         yield Cluster(Way(chosen.name, chosen.server, path=path), space)
+
+
+def direct(context: Context) -> Way:
+    """Return the way to a server that is spoken to in plain HTTP."""
+    url = urlsplit(context.server)
+    try:
+        return Way(context.name, context.server, url.hostname or "localhost", url.port or 80, url.path.rstrip("/"))
+    except ValueError as error:
+        raise Answer(f'context "{context.name}" has server {context.server}, which is no URL: {error}') from error
 
 
 def CONNECTION[**P, R](command: Callable[P, R]) -> Callable[P, R]:  # noqa: N802
@@ -313,7 +320,8 @@ def _by_name(documents: list[Object], plural: str, singular: str) -> dict[str, O
     named: dict[str, Object] = {}
     for document in documents:
         for entry in document.get(plural) or []:
-            named.setdefault(entry["name"], entry.get(singular) or {})
+            if isinstance(entry, dict) and entry.get("name"):
+                named.setdefault(str(entry["name"]), entry.get(singular) or {})
     return named
 
 

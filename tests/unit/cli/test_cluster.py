@@ -43,6 +43,11 @@ CHOSEN: dict[str, tuple[list[dict[str, Any]], str, tuple[str, str, str]]] = {
     "a context of the second file": ([ONE, OTHER], "d", ("d", "https://c.example", "d")),
     "a first file without a current context": ([config(), ONE], "", ("a", "https://a.example", "demo")),
     "an empty file": ([{}, ONE], "", ("a", "https://a.example", "demo")),
+    "entries that are none": (
+        [{"contexts": [None, {"context": {}}], "clusters": None}, ONE],
+        "",
+        ("a", "https://a.example", "demo"),
+    ),
 }
 
 
@@ -275,6 +280,15 @@ def test_a_local_server_is_spoken_to_directly(tmp_path: Path, monkeypatch: pytes
             assert (cluster.items(PODS), cluster.namespace, cluster.way.is_local) == ([], "demo", True)
         with connected("", "other") as cluster:
             assert cluster.namespace == "other"
+
+
+def test_a_server_that_is_no_url_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KUBECONFIG", str(kubeconfig(tmp_path / "c", "http://127.0.0.1:port")))
+    with (
+        pytest.raises(Answer, match="127[.]0[.]0[.]1:port, which is no URL"),
+        connected("", ""),
+    ):
+        pass
 
 
 # Through kubectl proxy.
