@@ -123,8 +123,8 @@ class Book:
         return next((data for data in self.data if data.digest == digest), None)
 
     def run(self, key: str) -> Run:
-        """Return a run by its key."""
-        return next(run for run in self.runs if key_of(run) == key)
+        """Return a run by its name or key."""
+        return next(run for run in self.runs if key in (run.name, run.run_key))
 
     def made(self, digest: str) -> list[Run]:
         """Return the runs that made a model, or met it again, newest first."""

@@ -118,7 +118,7 @@ def around_data(book: Book, digest: str, files: Files) -> Links:
 def around_run(book: Book, key: str, files: Files) -> Links:
     """Return the links around a run."""
     run = book.run(key)
-    return until_data(book, run.data, files), run_node(run), list(after_run(book, run))
+    return [*until_data(book, run.data, files), *rivals(book, run)], run_node(run), list(after_run(book, run))
 
 
 def around_model(book: Book, digest: str, files: Files) -> Links:
@@ -170,10 +170,20 @@ def until_model(book: Book, digest: str, files: Files) -> list[Node]:
     runs = book.made(digest)
     data = next((found for found in data_of_model(book, digest) if found), "")
     if runs:
-        return [*until_data(book, data, files), run_node(runs[-1])]
+        return [*until_data(book, data, files), *rivals(book, runs[-1]), run_node(runs[-1])]
     gone = next((held.run for held in book.holders(digest) if held.run), "")
     node = [Node("run", f"TrainingJob {gone}", said=("it is gone; its record is in the bucket",))] if gone else []
     return [*until_data(book, data, files), *node]
+
+
+def rivals(book: Book, run: Run) -> list[Node]:
+    """Return the champion that a run had to beat, if there was one."""
+    digest = run.gate.get("champion")
+    if not digest or digest == run.digest:
+        return []
+    return [
+        Node("rival", f"{book.version(digest)}, the champion to beat", digest, look=f"treadle lineage {short(digest)}")
+    ]
 
 
 def file_nodes(files: Sequence[Object]) -> list[Node]:
@@ -201,10 +211,9 @@ def after_model(book: Book, digest: str) -> Iterator[Branch]:
     for run in book.made(digest)[:-1]:
         yield Branch(Node("run", f"{run.title} made it again", run.run_key, run.ended, (judged(run),), look_at(run)))
     for run in book.runs:
-        if run.gate.get("champion") == digest:
-            yield Branch(
-                Node("run", f"{run.title} was judged against it", run.run_key, run.ended, (judged(run),), look_at(run))
-            )
+        if run.gate.get("champion") == digest and run.digest != digest:
+            title = f"{run.title} was judged against it"
+            yield Branch(Node("run", title, run.run_key, run.ended, (judged(run),), look_at(run)))
 
 
 def after_serving(book: Book, name: str, digest: str) -> Iterator[Branch]:
@@ -260,7 +269,12 @@ def held_node(held: Held) -> Node:
     )
     said = ((held.said,) if held.said else ()) + told
     return Node(
-        "serving", f"{held.role} of ModelDeployment {name}", held.digest, held.since, said, f"treadle status {name}"
+        "serving",
+        f"{held.role} {'by' if held.role == 'quarantined' else 'of'} ModelDeployment {name}",
+        held.digest,
+        held.since,
+        said,
+        f"treadle status {name}",
     )
 
 
@@ -273,14 +287,14 @@ def monitor_node(monitor: Object, digest: str) -> Node:
     counted = ", ".join(f"{count} {verdict}" for verdict, count in counts.items() if count)
     said = (f"of this model's newest windows: {counted}",) if counted else ("it judged no window of this model yet",)
     is_about_it = last.get("championDigest") == digest
-    where = (f", window until {last['end']}", last.get("digest", "")) if last and is_about_it else ("", "")
+    where = f", window until {last['end']}" if is_about_it else ""
     return Node(
-        "watching",
-        f"Monitor {name}{where[0]}",
-        where[1],
-        last.get("end", "") if is_about_it else "",
-        said,
-        f"treadle report mon/{name}",
+        what="watching",
+        title=f"Monitor {name}{where}",
+        digest=str(last.get("digest") or "") if is_about_it else "",
+        time=str(last.get("end") or "") if is_about_it else "",
+        said=said,
+        look=f"treadle {'report' if last.get('reportUri') else 'why'} mon/{name}",
     )
 
 

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from treadle.api.names import short
 from treadle.cli.cluster import NAMES
@@ -45,14 +45,16 @@ def find(book: Book, text: str) -> Thing | None:
 
 
 def of_digits(book: Book, digits: str, text: str) -> Thing | None:
-    """Return what some digits of a digest mean."""
-    found = {thing: digest for digest, thing in mentions(book) if digest.startswith(digits)}
-    own = [thing for thing in found if not thing.part]
-    distinct = {(thing.kind, thing.key) for thing in own or found}
-    if len(distinct) > 1:
-        listed = ", ".join(f"{told(book, thing)} {found[thing][:12]}" for thing in own or found)
+    """Return what some digits of a digest mean; of several things with one digest the newest."""
+    found = [(digest, thing) for digest, thing in mentions(book) if digest.startswith(digits)]
+    own = [(digest, thing) for digest, thing in found if not thing.part] or found
+    if len({digest for digest, _ in own}) > 1:
+        listed = ", ".join(dict.fromkeys(f"{told(book, thing)} {digest[:16]}" for digest, thing in own))
         raise Unknown(f"{text!r} begins several digests: {listed}; give more digits")
-    return next(iter(own or found), None)
+    if not own:
+        return None
+    thing, others = own[0][1], len({(other.kind, other.key) for _, other in own}) - 1
+    return replace(thing, part=f"{thing.part}, and of {others} more") if others and thing.part else thing
 
 
 def mentions(book: Book) -> Iterator[tuple[str, Thing]]:
