@@ -1,6 +1,7 @@
 """What a real API server says to an object, and what memory says: the same code, text, and object to store."""
 
 import copy
+import random
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ import goldens
 import lab
 from control_plane import ControlPlane
 from manifests import Json, cases_of, changed, free, manifest, structural, structural_rows
+from mutations import made, mutated
 from treadle.api.names import API_VERSION, PLURALS
 from treadle.local.schema import Refused, Schemas, schema_of, schemas
 
@@ -162,6 +164,38 @@ def test_a_finalizer_cannot_be_added_to_what_is_being_deleted(server: ControlPla
     same(server, schemas(), Request("PUT", path("Monitor", "going", query="dryRun=All"), wished, live))
     status, _ = server.request("PUT", path("Monitor", "going"), changed(live, {"metadata.finalizers": []}))
     assert status == 200
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_what_nobody_thought_of(server: ControlPlane, seed: int) -> None:
+    """A case that differs is to become a row of schema.yaml."""
+    rng = random.Random(seed)
+    for _ in range(40):
+        kind = rng.choice(list(PLURALS))
+        root = schemas().kinds[kind].root
+        live = held(server, kind, cases_of(kind)["manifest"]["metadata"]["name"])
+        place = path(kind, live["metadata"]["name"], query="dryRun=All")
+        match rng.choice(["create", "update", "status"]):
+            case "create":
+                changes = rng.choice(list(cases_of(kind)["accepted"].values()))
+                body = mutated(rng, free(kind, changes | {"metadata.name": "another"}), root)
+                asked = Request("POST", path(kind, query="dryRun=All"), body)
+            case "update":
+                asked = Request("PUT", place, mutated(rng, live, root), live)
+            case _:
+                place = path(kind, live["metadata"]["name"], subresource="status", query="dryRun=All")
+                body = {**live, "status": made(rng, root["properties"]["status"])}
+                asked = Request("PUT", place, body, live, "status")
+        ours, theirs = judged(schemas(), asked), answered(server, asked)
+        assert _unordered(theirs) == _unordered(ours), f"seed {seed}: {asked}"
+
+
+def _unordered(answer: Json) -> Json:
+    """Return an answer without the order of its causes, which the message repeats."""
+    if "causes" not in answer:
+        return answer
+    said = sorted(f"{cause['field']}: {cause['message']}" for cause in answer["causes"])
+    return {"code": answer["code"], "said": said or answer["message"]}
 
 
 CREATED = structural_rows("create")
