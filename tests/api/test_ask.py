@@ -77,7 +77,7 @@ ASKS: dict[str, tuple[tuple[str, ...], int, str, tuple[str, str], dict[str, str]
         ("modeldeployments", "pinned"), {},
     ),
     "no operator answers": (
-        ("rollback", "flights-late", "--wait", "--timeout", "0"), 4,
+        ("rollback", "flights-late", "--wait", "--timeout", "0s"), 4,
         "the operator did not answer within 0 s; the request stands",
         ("modeldeployments", "flights-late"), {ROLLBACK: digest("a")},
     ),

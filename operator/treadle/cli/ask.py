@@ -12,6 +12,8 @@ import click
 
 from treadle.api.names import ANNOTATION_REQUESTED_AT, GROUP, short
 from treadle.cli.cluster import CONNECTION, Answer, Cluster, Object, connected, object_of, ours
+from treadle.cli.durations import DURATION
+from treadle.cli.rows import styled
 
 if TYPE_CHECKING:
     from treadle.cli.asking.deployment import Scene
@@ -42,7 +44,7 @@ def MANNER[**P, R](command: Callable[P, R]) -> Callable[..., R]:  # noqa: N802
     @click.option("--dry-run", is_flag=True, help="Show the change, let the server check it, and set nothing.")
     @click.option("--print", "printed", is_flag=True, help="Print the kubectl line, or the patch for Git; set nothing.")
     @click.option("--wait", "waits", is_flag=True, help="Wait until the operator has answered; exit code 4 if not.")
-    @click.option("--timeout", default=60.0, show_default=True, metavar="SECONDS", help="How long --wait waits.")
+    @click.option("--timeout", type=DURATION, default="1m", show_default=True, help="How long --wait waits.")
     @click.option("-o", "--output", type=click.Choice(["text", "json"]), default="text", help="Form of the answer.")
     def run(
         *,
@@ -316,4 +318,4 @@ def look[T](cluster: Cluster, path: str, seconds: float, find: Callable[[Object]
 def tell(texts: list[str], manner: Manner) -> None:
     """Show a preview; beside a line that is meant for a pipe, on the other stream."""
     for index, text in enumerate(texts):
-        click.echo(click.style(text, bold=True) if index == 0 else text, err=manner.printed)
+        click.echo(styled([(text, "bold" if index == 0 else "")]), err=manner.printed)
