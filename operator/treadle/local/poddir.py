@@ -22,8 +22,6 @@ from treadle.local.supervised import Program
 MESSAGE_BYTES = 4096
 LOG_TAIL_BYTES = 2048
 """k8s.io/kubernetes/pkg/kubelet: MaxContainerTerminationMessageLength, and …LogLength for the log's tail."""
-HEADROOM = 2
-"""Times its limit, what a container may allocate: a bound for the machine between two samples of what it uses."""
 
 type Objects = Mapping[tuple[str, str], Object]
 """Secrets and ConfigMaps by kind and name."""
@@ -83,7 +81,6 @@ class PodDirectory:
             environment=told,
             directory=place.home if found == wished else Path(found),
             log=self.log(container["name"]),
-            data_bytes=HEADROOM * memory_limit(container),
         )
 
     def prepare(self, container: Object, place: Place) -> None:

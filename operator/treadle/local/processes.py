@@ -29,7 +29,7 @@ from treadle.control.engine.ports import POD, Object
 from treadle.local import lifecycle, memory
 from treadle.local.addresses import Addresses
 from treadle.local.api import Change, MemoryApi
-from treadle.local.controller import write_status
+from treadle.local.controller import take_away, write_status
 from treadle.local.lifecycle import TERMINATED, grace_seconds, is_over
 from treadle.local.poddir import PodDirectory
 from treadle.local.runner import MOUNTED, RETRY_SECONDS, Runner
@@ -118,7 +118,8 @@ class Kubelet:
             if self._directory(pod).path not in self._pods:
                 self._directory(pod).remove()
         elif is_deleting(pod):
-            await self._api.delete(pod)
+            if pod["metadata"].get("deletionGracePeriodSeconds"):
+                await take_away(self._api, pod)
         elif not is_over(pod):
             self._begin(pod)
 
@@ -143,7 +144,7 @@ class Kubelet:
         if live is None:
             runner.directory.remove()
         elif is_deleting(live):
-            await self._api.delete(live)
+            await take_away(self._api, live)
 
     async def _address(self, runner: Runner) -> str:
         while (address := self._addresses.take()) is None:
@@ -157,11 +158,10 @@ class Kubelet:
         while True:
             await asyncio.sleep(SAMPLE_SECONDS)
             limited = [pair for runner in self._runners.values() for pair in runner.limited()]
-            processes = {process.supervisor_pid: process for process, _ in limited}
-            limits = {process.supervisor_pid: limit for process, limit in limited}
-            for pid in await asyncio.to_thread(memory.over, limits) if limits else ():
-                processes[pid].is_out_of_memory = True
-                processes[pid].send(signal.SIGKILL)
+            for process, limit in limited:
+                if await asyncio.to_thread(memory.used, process.supervisor_pid, limit) > limit:
+                    process.is_out_of_memory = True
+                    process.send(signal.SIGKILL)
 
     def _directory(self, pod: Object) -> PodDirectory:
         return PodDirectory(self._root / f"{pod['metadata']['namespace']}_{pod['metadata']['name']}")

@@ -21,13 +21,12 @@ class NotStarted(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """What is run: words, environment, working directory, log, and a bound on what it may allocate."""
+    """What is run: words, environment, working directory and log."""
 
     argv: Sequence[str]
     environment: Mapping[str, str]
     directory: Path
     log: Path
-    data_bytes: int = 0
 
 
 class Process:
@@ -60,12 +59,7 @@ class Process:
 
 async def start(program: Program) -> Process:
     """Start a program; raise NotStarted for what cannot be executed."""
-    order = {
-        "argv": list(program.argv),
-        "log": str(program.log),
-        "log_bytes": LOG_BYTES,
-        "data_bytes": program.data_bytes,
-    }
+    order = {"argv": list(program.argv), "log": str(program.log), "log_bytes": LOG_BYTES}
     running = await asyncio.create_subprocess_exec(
         sys.executable,
         "-I",

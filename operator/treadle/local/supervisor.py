@@ -1,9 +1,9 @@
 """Run one program, and end it with all that it started when the pipe on standard input closes.
 
 It is started by its path with the bare interpreter, so it uses the standard library alone. Its parent is kubelet: when
-that dies, in whichever way, the kernel closes the pipe. Told in the first argument, as JSON: argv, log, log_bytes and
-data_bytes. Each byte on standard input is a signal for the program. Each line on standard output is a report:
-{"pid": 7}, then {"error": "…"} for what could not be started, or {"status": 0} with the negative signal or exit code.
+that dies, in whichever way, the kernel closes the pipe. The first argument is JSON: argv, log and log_bytes. Each byte
+on standard input is a signal for the program. Each line on standard output is a report: {"error": "…"} for what could
+not be started; else {"pid": 7}, and then {"status": 0}, its exit code or the negative of its signal.
 """
 
 import contextlib
@@ -102,8 +102,6 @@ def _become(told: dict[str, Any], writing: int, parent: int) -> None:
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     files = OPEN_FILES if most == resource.RLIM_INFINITY else min(OPEN_FILES, most)
     resource.setrlimit(resource.RLIMIT_NOFILE, (files, most))
-    if told["data_bytes"]:
-        resource.setrlimit(resource.RLIMIT_DATA, (told["data_bytes"], told["data_bytes"]))
     if sys.platform == "linux":
         Path("/proc/self/oom_score_adj").write_text(OOM_SCORE)
     nothing = os.open(os.devnull, os.O_RDONLY)
