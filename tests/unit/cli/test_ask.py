@@ -97,6 +97,7 @@ REQUESTS: dict[str, dict[str, tuple[asking.Scene, str]]] = {
         ),
         "there is none": (scene(SERVED), ""),
         "there is none after a refusal": (scene(SERVED, runs=[run("refused", verdict="Hold")]), ""),
+        "there is none, since it was rolled back": (scene(SERVED | {"quarantined": [REFUSED]}, runs=[MADE_C]), ""),
         "there is none while suspended": (scene(SERVED, suspend=True), ""),
         "the champion is named": (scene(TRIED, runs=[PASSED]), "v1"),
         "the champion before is named": (scene(TRIED, runs=[PASSED]), "v0"),

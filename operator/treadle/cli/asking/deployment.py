@@ -346,7 +346,13 @@ def _nothing(scene: Scene, one: Known | None, candidate: Candidate | None) -> st
         last = next((run for run in scene.seen.runs if run.is_finished), None)
         held = "; spec.suspend is true, so that none is tried" if scene.md.spec.suspend else ""
         ended = f"; the last run, TrainingJob {last.name}, ended: {last.reason}" if last is not None else ""
-        return f"nothing to promote: {tried} in {KIND} {name}{held or ended}"
+        refused = [row.digest for row in record.quarantined or ()]
+        released = (
+            f", and its model is quarantined; release it by: treadle unquarantine {name} {last.status.model.version}"
+            if last is not None and last.status.model is not None and last.status.model.digest in refused
+            else ""
+        )
+        return f"nothing to promote: {tried} in {KIND} {name}{held or ended + released}"
     text = f"{told(one.version, one.digest)} cannot be promoted: it is {one.where}, and {tried}"
     if record.last_known_good is not None and record.last_known_good.digest == one.digest:
         return f"{text}. Return to it: treadle rollback {name}"
