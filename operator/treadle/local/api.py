@@ -4,22 +4,22 @@ import asyncio
 import copy
 import uuid
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
-from treadle.api.base import stamp
-from treadle.api.names import GROUP
+from treadle.api.names import MANAGER
 from treadle.api.reasons import Reason
 from treadle.control.engine.errors import Conflict, Gone, Invalid
-from treadle.control.engine.ports import Gvk, Object
-from treadle.local import merge
+from treadle.control.engine.ports import NAMESPACE, Gvk, Object
+from treadle.local import deletion, events, refusals, types, writes
+from treadle.local.causes import Refused
+from treadle.local.deletion import Policy
 from treadle.local.schema import Schemas
+from treadle.local.types import Type
+from treadle.local.writes import Author
 
-STATUS_SUBRESOURCE = frozenset({"Job", "Pod", "Deployment"})
-WITHOUT_GENERATION = frozenset({"ConfigMap", "Service", "Event", "Lease", "Namespace", "ServiceAccount", "Secret"})
-FOREGROUND = "foregroundDeletion"
 HISTORY = 4096
 """How many changes a watch can be resumed over, for all types together."""
 
@@ -34,7 +34,7 @@ def wall_clock() -> datetime:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """What a watch tells: ADDED, MODIFIED or DELETED, and the object after it."""
+    """What a watch tells: ADDED, MODIFIED or DELETED, the object after it, and before it."""
 
     type: str
     object: Object
@@ -50,7 +50,8 @@ class Change:
 class MemoryApi:
     """One API server; `now` gives creation times, `new_uid` the uids, `schemas` what is admitted: None admits all.
 
-    A stored object is never changed, only replaced: what is handed out inside this package is read, not written.
+    The coroutines are the engine's port. The functions are the server's: they raise Refused, and hand out stored
+    objects, which are never changed, only replaced; whoever gets one reads it.
     """
 
     now: Callable[[], datetime] = wall_clock
@@ -59,43 +60,12 @@ class MemoryApi:
     _objects: dict[Place, Object] = field(default_factory=dict)
     _version: int = 0
     _oldest: int = 0
-    _history: deque[Change] = field(default_factory=lambda: deque(maxlen=HISTORY))
+    _history: deque[Change] = field(default_factory=deque)
     _watchers: list[asyncio.Queue[Change]] = field(default_factory=list)
-
-    @property
-    def version(self) -> int:
-        """Return the resource version of the latest change."""
-        return self._version
-
-    def restore(self, objects: Iterable[Object], version: int) -> None:
-        """Take over the objects of a former server, and its last resource version; nobody can resume a watch of it."""
-        self._objects = {place(raw): raw for raw in objects}
-        self._version = self._oldest = version
-        self._history.clear()
-
-    def find(self, kind: str, namespace: str, name: str) -> Object | None:
-        """Return the stored object, to be read only."""
-        return self._objects.get((kind, namespace, name))
-
-    def all(self, kind: str, namespace: str | None = None) -> list[Object]:
-        """Return the stored objects of a kind, by namespace and name, to be read only."""
-        return [
-            raw for (its, where, _), raw in sorted(self._objects.items()) if its == kind and namespace in (None, where)
-        ]
-
-    def since(self, version: int) -> list[Change] | None:
-        """Return the changes after a version; None where they are forgotten."""
-        if version < self._oldest:
-            return None
-        return [change for change in self._history if change.version > version]
-
-    def unsubscribe(self, tell: asyncio.Queue[Change]) -> None:
-        """Tell a queue nothing more."""
-        self._watchers.remove(tell)
 
     async def get(self, gvk: Gvk, namespace: str, name: str) -> Object | None:
         """Return the object, or None."""
-        return copy.deepcopy(self._objects.get((gvk.kind, namespace if gvk.namespaced else "", name)))
+        return copy.deepcopy(self.find(gvk.kind, namespace if gvk.namespaced else "", name))
 
     async def list(
         self,
@@ -108,11 +78,7 @@ class MemoryApi:
         """Return what carries the labels, by namespace and name."""
         wanted = (labels or {}).items()
         found = [
-            raw
-            for (kind, where, _), raw in sorted(self._objects.items())
-            if kind == gvk.kind
-            and namespace in (None, where)
-            and wanted <= (raw["metadata"].get("labels") or {}).items()
+            raw for raw in self.all(gvk.kind, namespace) if wanted <= (raw["metadata"].get("labels") or {}).items()
         ]
         parts = (
             {key: raw[key] for key in ("apiVersion", "kind", "metadata")} if metadata_only else raw for raw in found
@@ -122,23 +88,16 @@ class MemoryApi:
     async def watch(self) -> AsyncIterator[Change]:
         """Tell every change from now on."""
         told: asyncio.Queue[Change] = asyncio.Queue()
-        self._watchers.append(told)
+        self.subscribe(told)
         try:
             while True:
                 yield await told.get()
         finally:
-            self._watchers.remove(told)
+            self.unsubscribe(told)
 
-    def subscribe(self, tell: asyncio.Queue[Change]) -> None:
-        """Put every change from now on into a queue."""
-        self._watchers.append(tell)
-
-    async def apply(self, child: Object, *, manager: str = "treadle") -> Object:
+    async def apply(self, child: Object, *, manager: str = MANAGER) -> Object:
         """Apply exactly these fields by force, as a server does."""
-        body = _without_nulls(child)
-        if has_status(body["apiVersion"], body["kind"]):
-            body.pop("status", None)
-        return self._apply(body, manager, "")
+        return copy.deepcopy(self._apply_by_force(child, Author(manager, self.now(), "", True, self.schemas)))
 
     async def apply_status(self, raw: Object, status: Object) -> Object:
         """Apply the whole status; Conflict unless `raw` is the latest."""
@@ -146,108 +105,212 @@ class MemoryApi:
         body = {"apiVersion": raw["apiVersion"], "kind": raw["kind"], "metadata": metadata, "status": status}
         if place(body) not in self._objects:
             raise Gone(f"{body['kind']} {metadata['name']!r} is gone")
-        return self._apply(_without_nulls(body), "treadle", "status")
+        return copy.deepcopy(self._apply_by_force(body, Author(MANAGER, self.now(), "status", True, self.schemas)))
 
     async def create(self, new: Object) -> Object | None:
         """Create the object; None where the name exists."""
         if place(new) in self._objects:
             return None
-        return self._insert(copy.deepcopy(new))
+        try:
+            return copy.deepcopy(self.make(types.of(new), new, Author(MANAGER, self.now(), schemas=self.schemas)))
+        except Refused as refused:
+            raise _told(refused) from refused
 
     async def delete(self, child: Object) -> None:
-        """Delete this very object and all that it owns."""
+        """Delete this very object, at once, and all that it owns."""
         live = self._objects.get(place(child))
         if live is None:
             return
         if child["metadata"].get("uid") not in (None, live["metadata"]["uid"]):
             raise Conflict(f"{child['kind']} {child['metadata']['name']!r} is another object")
-        self._collect(live)
+        self.erase(live, Policy.FOREGROUND, grace_seconds=0)
 
     def put(self, changed: Object) -> Object:
-        """Store an object whole, as a person or a controller other than ours would write it."""
+        """Store an object whole, unjudged, as a person or a controller other than ours would write it."""
         live = self._objects.get(place(changed))
         if live is None:
-            return self._insert(copy.deepcopy(changed))
+            new = writes.born(copy.deepcopy(changed), self.now(), self.new_uid())
+            return copy.deepcopy(self._write("ADDED", new))
         after = copy.deepcopy(changed)
         after["metadata"] = {**live["metadata"], **after["metadata"]}
-        return self._store(live, after)
+        return copy.deepcopy(self._replace(live, writes.grown(live, after)))
 
-    def apply_as(self, body: Object, manager: str, subresource: str) -> Object:
-        """Apply fields by force, as a manager."""
-        return self._apply(_without_nulls(body), manager, subresource)
+    def subscribe(self, tell: asyncio.Queue[Change]) -> None:
+        """Put every change from now on into a queue."""
+        self._watchers.append(tell)
 
-    def remove(self, live: Object) -> None:
-        """Delete an object and what it owns."""
-        self._collect(live)
+    def unsubscribe(self, tell: asyncio.Queue[Change]) -> None:
+        """Tell a queue nothing more."""
+        self._watchers.remove(tell)
 
-    def _insert(self, new: Object) -> Object:
-        metadata = new.setdefault("metadata", {})
-        metadata["uid"] = self.new_uid()
-        metadata["creationTimestamp"] = stamp(self.now())
-        if new["kind"] not in WITHOUT_GENERATION:
-            metadata["generation"] = 1
-        return self._write("ADDED", new)
+    def restore(self, objects: Iterable[Object], version: int) -> None:
+        """Take over the objects of a former server, and its last resource version; nobody can resume a watch of it."""
+        self._objects = {place(raw): raw for raw in objects}
+        self._version = self._oldest = version
+        self._history.clear()
 
-    def _apply(self, body: Object, manager: str, subresource: str) -> Object:
-        live = self._objects.get(place(body))
-        wished = body["metadata"]
-        if live is None and ("uid" in wished or "resourceVersion" in wished):
-            raise Conflict(f"{body['kind']} {wished['name']!r} is gone")
-        if live is not None:
-            for guard in ("uid", "resourceVersion"):
-                if wished.get(guard, live["metadata"][guard]) != live["metadata"][guard]:
-                    raise Conflict(f"{body['kind']} {wished['name']!r} is not as it was read")
-        owned = merge.field_set(body)
-        entries = _entries(live)
-        mine = (manager, "Apply", subresource)
-        others = {author: theirs for author, theirs in entries.items() if author != mine}
-        dropped = [
-            path
-            for path in entries.get(mine, frozenset()) - owned
-            if not any(merge.overlaps(path, theirs) for theirs in others.values())
+    def hold(self, raw: Object) -> None:
+        """Have an object from the beginning, which no watch tells and nobody keeps."""
+        metadata = {**raw["metadata"], "resourceVersion": str(max(self._version, 1))}
+        self._objects[place(raw)] = {**raw, "metadata": metadata}
+
+    @property
+    def version(self) -> int:
+        """Return the resource version of the latest change."""
+        return self._version
+
+    def find(self, kind: str, namespace: str, name: str) -> Object | None:
+        """Return the stored object."""
+        return self._objects.get((kind, namespace, name))
+
+    def all(self, kind: str, namespace: str | None = None) -> Sequence[Object]:
+        """Return the stored objects of a kind, by namespace and name."""
+        return [
+            raw for (its, where, _), raw in sorted(self._objects.items()) if its == kind and namespace in (None, where)
         ]
-        base = live or {"apiVersion": body["apiVersion"], "kind": body["kind"], "metadata": {}}
-        guards = ("uid", "resourceVersion")
-        plain = {**body, "metadata": {key: value for key, value in wished.items() if key not in guards}}
-        after = merge.apply(base, plain, dropped)
-        lost = frozenset(path for path in owned if merge.value(base, path) != merge.value(after, path))
-        managers = {author: theirs - lost for author, theirs in others.items()} | {mine: owned}
-        after["metadata"]["managedFields"] = [
-            _entry(author, theirs, after["apiVersion"]) for author, theirs in sorted(managers.items()) if theirs
-        ]
-        return self._insert(after) if live is None else self._store(live, after)
 
-    def _store(self, live: Object, after: Object) -> Object:
-        if after == live:
-            return copy.deepcopy(live)
-        if after["kind"] not in WITHOUT_GENERATION and after.get("spec") != live.get("spec"):
-            after["metadata"]["generation"] = live["metadata"]["generation"] + 1
-        return self._write("MODIFIED", after)
+    def since(self, version: int) -> Sequence[Change] | None:
+        """Return the changes after a version; None where they are forgotten."""
+        if version < self._oldest:
+            return None
+        return [change for change in self._history if change.version > version]
+
+    def make(self, type_: Type, sent: Object, author: Author, *, is_dry: bool = False) -> Object:
+        """Create an object whose name is free."""
+        namespace, name = sent["metadata"].get("namespace", ""), sent["metadata"]["name"]
+        if self.find(type_.gvk.kind, namespace, name) is not None:
+            raise refusals.already_exists(type_, name)
+        self._check_namespace(type_, namespace, name)
+        new = writes.created(type_, events.stored(sent), author, self.new_uid())
+        return new if is_dry else self._add(new)
+
+    def change(self, type_: Type, live: Object, sent: Object, author: Author, *, is_dry: bool = False) -> Object:
+        """Replace an object, or its status."""
+        after = writes.replaced(type_, live, events.stored(sent), author)
+        return after if is_dry else self._replace(live, after)
+
+    def apply_as(self, type_: Type, wish: Object, author: Author, *, is_dry: bool = False) -> Object:
+        """Apply fields to an object, or create it with them."""
+        metadata = wish["metadata"]
+        namespace, name = metadata.get("namespace", ""), metadata["name"]
+        live = self.find(type_.gvk.kind, namespace, name)
+        if live is None:
+            self._check_absent(type_, metadata, author)
+            self._check_namespace(type_, namespace, name)
+        else:
+            check_guards(type_, live, wish)
+        after = writes.applied(type_, live, events.stored(wish), author, self.new_uid() if live is None else "")
+        if is_dry:
+            return after
+        return self._add(after) if live is None else self._replace(live, after)
+
+    def erase(
+        self, live: Object, policy: Policy, *, grace_seconds: int | None = None, is_dry: bool = False
+    ) -> tuple[Object, bool]:
+        """Delete an object as far as its finalizers and its processes let it go; return it, and whether it is gone."""
+        after = deletion.marked(live, policy, grace_seconds, self.now())
+        if is_dry:
+            return after or live, after is None
+        if after is None:
+            return self._drop(live), True
+        if after != live:
+            self._write("MODIFIED", after)
+        self._settle([place(live)])
+        left = self._objects.get(place(live))
+        return left or after, left is None
+
+    def _apply_by_force(self, child: Object, author: Author) -> Object:
+        if _has_null(child):
+            raise Invalid(Reason.INVALID_SPEC, "an apply holds a null, which is a value; leave the field out")
+        body, type_ = copy.deepcopy(child), types.of(child)
+        if type_.has_status and not author.part:
+            body.pop("status", None)
+        try:
+            return self.apply_as(type_, body, author)
+        except Refused as refused:
+            raise _told(refused) from refused
+
+    def _check_absent(self, type_: Type, metadata: Object, author: Author) -> None:
+        """Refuse an apply to one certain object, or to the status of any, where there is none."""
+        name = metadata["name"]
+        if author.part:
+            raise refusals.not_found(type_, name)
+        if uid := metadata.get("uid"):
+            why = f"uid mismatch: the provided object specified uid {uid}, and no existing object was found"
+            raise refusals.conflict(type_, name, why)
+        if metadata.get("resourceVersion"):
+            raise refusals.conflict(type_, name)
+
+    def _check_namespace(self, type_: Type, namespace: str, name: str) -> None:
+        if not type_.gvk.namespaced or self.schemas is None:
+            return
+        found = self.find(NAMESPACE.kind, "", namespace)
+        if found is None:
+            raise refusals.not_found(types.NAMESPACE_TYPE, namespace)
+        if "deletionTimestamp" in found["metadata"]:
+            raise refusals.terminating(type_, name, namespace)
+
+    def _replace(self, live: Object, after: Object) -> Object:
+        if writes.is_same(live, after):
+            return live
+        stored = self._write("MODIFIED", after)
+        if "deletionTimestamp" in live["metadata"]:
+            self._settle([place(live)])
+        return stored
+
+    def _add(self, new: Object) -> Object:
+        stored = self._write("ADDED", new)
+        if self.schemas is not None:
+            # Its owner may have gone meanwhile.
+            self._settle([place(new)])
+        return stored
 
     def _write(self, change: str, after: Object) -> Object:
-        self._version += 1
-        after["metadata"]["resourceVersion"] = str(self._version)
         before = self._objects.get(place(after))
+        self._version += 1
+        after["metadata"] = {**after["metadata"], "resourceVersion": str(self._version)}
         self._objects[place(after)] = after
         self._tell(Change(change, after, before))
-        return copy.deepcopy(after)
+        return after
 
-    def _collect(self, live: Object) -> None:
-        uid = live["metadata"]["uid"]
-        for dependent in [raw for raw in self._objects.values() if uid in _owner_uids(raw)]:
-            if place(dependent) in self._objects:
-                self._collect(dependent)
+    def _drop(self, live: Object) -> Object:
+        """Take an object away, and with it what nobody else owns."""
         del self._objects[place(live)]
         self._version += 1
         last = {**live, "metadata": {**live["metadata"], "resourceVersion": str(self._version)}}
         self._tell(Change("DELETED", last, live))
+        self._settle(deletion.concerned(live, self._objects))
+        return last
+
+    def _settle(self, places: Iterable[Place]) -> None:
+        """Take the next step of every deletion that these objects are part of, until none is left."""
+        for where in places:
+            live = self._objects.get(where)
+            if live is None:
+                continue
+            for step in deletion.steps(live, self._objects):
+                self._take(step)
+
+    def _take(self, step: deletion.Step) -> None:
+        live = self._objects.get(step.place)
+        if live is None:
+            return
+        if step.change is None:
+            self.erase(live, step.policy)
+        elif (after := step.change(live)) is None:
+            self._drop(live)
+        elif after != live:
+            self._write("MODIFIED", after)
+            self._settle([step.place])
 
     def _tell(self, change: Change) -> None:
-        if len(self._history) == HISTORY:
-            self._oldest = self._history[0].version
         self._history.append(change)
-        for told in self._watchers:
-            told.put_nowait(Change(change.type, copy.deepcopy(change.object), change.before))
+        if len(self._history) > HISTORY:
+            self._oldest = self._history.popleft().version
+        if self._watchers:
+            told = replace(change, object=copy.deepcopy(change.object))
+            for queue in self._watchers:
+                queue.put_nowait(told)
 
 
 def place(raw: Object) -> Place:
@@ -255,20 +318,26 @@ def place(raw: Object) -> Place:
     return raw["kind"], raw["metadata"].get("namespace", ""), raw["metadata"]["name"]
 
 
-def has_status(api_version: str, kind: str) -> bool:
-    """Say whether the type has a /status, which an apply of the object leaves alone."""
-    return kind in STATUS_SUBRESOURCE or api_version.startswith(f"{GROUP}/")
-
-
 def namespace(name: str) -> Object:
     """Return a Namespace to put into an API."""
     return {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}
 
 
-def _without_nulls(body: Object) -> Object:
-    if _has_null(body):
-        raise Invalid(Reason.INVALID_SPEC, "an apply holds a null, which is a value; leave the field out")
-    return copy.deepcopy(body)
+def check_guards(type_: Type, live: Object, sent: Object) -> None:
+    """Refuse a write that means another object, or an older state of this one."""
+    metadata, found = sent["metadata"], live["metadata"]
+    if metadata.get("uid", found["uid"]) != found["uid"]:
+        why = f"Precondition failed: UID in precondition: {metadata['uid']}, UID in object meta: {found['uid']}"
+        raise refusals.conflict(type_, found["name"], why)
+    if metadata.get("resourceVersion", found["resourceVersion"]) != found["resourceVersion"]:
+        raise refusals.conflict(type_, found["name"])
+
+
+def _told(refused: Refused) -> Exception:
+    """Return a refusal as the engine's client tells it."""
+    if refused.code == 404 or any(cause.reason == "NamespaceTerminating" for cause in refused.causes):
+        return Gone(refused.message)
+    return Conflict(refused.message) if refused.code == 409 else Invalid(Reason.INVALID_SPEC, refused.message)
 
 
 def _has_null(body: Any) -> bool:
@@ -277,27 +346,3 @@ def _has_null(body: Any) -> bool:
     if isinstance(body, list):
         return any(_has_null(child) for child in body)
     return body is None
-
-
-def _owner_uids(raw: Object) -> set[str]:
-    return {reference["uid"] for reference in raw["metadata"].get("ownerReferences") or []}
-
-
-def _entries(live: Object | None) -> dict[tuple[str, str, str], merge.Set]:
-    entries: Iterable[Any] = (live or {}).get("metadata", {}).get("managedFields") or ()
-    return {
-        (entry["manager"], entry["operation"], entry.get("subresource", "")): merge.leaves_of(entry["fieldsV1"])
-        for entry in entries
-    }
-
-
-def _entry(author: tuple[str, str, str], owned: merge.Set, api_version: str) -> Object:
-    manager, operation, subresource = author
-    return {
-        "manager": manager,
-        "operation": operation,
-        "apiVersion": api_version,
-        "fieldsType": "FieldsV1",
-        "fieldsV1": merge.fields_v1(owned),
-        **({"subresource": subresource} if subresource else {}),
-    }

@@ -6,6 +6,7 @@ from importlib import resources
 from typing import Any
 
 from treadle.api.crds import DEFINITIONS, crd
+from treadle.local import types
 from treadle.local.types import Type
 
 type Node = dict[str, Any]
@@ -50,25 +51,36 @@ def schema(type_: Type) -> Node:
     return _linked()[name_of(type_)]
 
 
-def meta_schema() -> Node:
-    """Return the schema of an object's metadata."""
-    return _linked()[META]
+def schema_of(type_: Type) -> Node:
+    """Return the schema of a type, or of any object where the type is not served."""
+    is_served = (type_.gvk.api_version, type_.gvk.kind) in types.BY_KIND
+    return schema(type_) if is_served else {"properties": {"metadata": _linked()[META]}}
 
 
 @cache
 def _linked() -> dict[str, Node]:
+    """Return the definitions as one graph."""
     nodes: dict[str, Node] = {name: {} for name in definitions()}
+    defaulted: list[tuple[Node, str, Node]] = []
     for name, node in definitions().items():
-        nodes[name].update(_link(node, nodes))
+        nodes[name].update(_link(node, nodes, defaulted))
+    # A default beside a reference is of the field, not of the type, which is shared; so last, when all are whole.
+    for fields, name, node in defaulted:
+        fields[name] = {**nodes[node["$ref"].removeprefix(REFERENCE)], "default": node["default"]}
     return nodes
 
 
-def _link(node: Any, nodes: dict[str, Node]) -> Any:
+def _link(node: Any, nodes: dict[str, Node], defaulted: list[tuple[Node, str, Node]]) -> Any:
     if isinstance(node, list):
-        return [_link(each, nodes) for each in node]
+        return [_link(each, nodes, defaulted) for each in node]
     if not isinstance(node, dict):
         return node
     if "$ref" in node:
-        # A default beside a reference is an empty object, which the server drops.
         return nodes[node["$ref"].removeprefix(REFERENCE)]
-    return {key: _link(child, nodes) for key, child in node.items()}
+    linked = {key: _link(child, nodes, defaulted) for key, child in node.items()}
+    if "properties" in node:
+        fields = node["properties"].items()
+        defaulted += [
+            (linked["properties"], name, child) for name, child in fields if {"$ref", "default"} <= child.keys()
+        ]
+    return linked

@@ -1,179 +1,209 @@
-"""Server-side apply on field sets: who owns which field, and what an apply changes."""
+"""Who owns which field: what an apply and an update make of an object's managers, as structured-merge-diff v6 does."""
 
-import copy
-import json
-from collections.abc import Iterable, Iterator
-from typing import Any
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any, NamedTuple
 
-type Path = tuple[str, ...]
-"""Steps as fieldsV1 spells them: `f:name`, `k:{"name":"step"}`, `v:"x"`."""
-type Set = frozenset[Path]
-type Fields = dict[str, Any]
+from treadle.api.base import stamp
+from treadle.local import fieldsets, typed
+from treadle.local.fieldsets import EMPTY, Set
 
-# The list maps of the built-in types we apply, and of our own kinds; every other list is atomic.
-# Source: the x-kubernetes-list-map-keys of Kubernetes 1.35's OpenAPI.
-LIST_KEYS: dict[str, tuple[str, ...]] = {
-    "conditions": ("type",),
-    "containers": ("name",),
-    "env": ("name",),
-    "imagePullSecrets": ("name",),
-    "initContainers": ("name",),
-    "ownerReferences": ("uid",),
-    "volumeMounts": ("mountPath",),
-    "volumes": ("name",),
-}
-CONTAINER_PORT = ("containerPort", "protocol")
-SERVICE_PORT = ("port", "protocol")
-KEY_DEFAULTS = {"protocol": "TCP"}
-SETS = frozenset({"finalizers"})
-ATOMIC_MAPS = frozenset({"selector", "nodeSelector", "secretKeyRef", "configMapKeyRef", "fieldRef", "resourceFieldRef"})
-UNOWNED = frozenset(
+type Object = dict[str, Any]
+type Node = dict[str, Any]
+type Managers = Mapping["Manager", "Owned"]
+
+APPLY, UPDATE = "Apply", "Update"
+# What nobody owns, though everybody writes it: stripSet of k8s.io/apimachinery's managedfields.
+UNOWNED: Set = frozenset(
     {
         ("f:apiVersion",),
         ("f:kind",),
+        ("f:metadata",),
         *(("f:metadata", f"f:{name}") for name in (
-            "name", "namespace", "uid", "resourceVersion", "generation", "creationTimestamp", "managedFields",
-            "deletionTimestamp", "deletionGracePeriodSeconds",
+            "name", "namespace", "creationTimestamp", "selfLink", "uid", "clusterName", "generation", "managedFields",
+            "resourceVersion",
         )),
     }
 )  # fmt: skip
+BEFORE_APPLY = "before-first-apply"
 
 
-def field_set(body: Any) -> Set:
-    """Return the leaves that an apply of this body owns."""
-    return frozenset(path for path in _leaves(body, (), "") if path[:1] not in UNOWNED and path[:2] not in UNOWNED)
+class Manager(NamedTuple):
+    """Who writes, and how; an applier is the same in every version."""
+
+    name: str
+    operation: str
+    api_version: str
+    subresource: str
+
+    def __str__(self) -> str:
+        part = f' with subresource "{self.subresource}"' if self.subresource else ""
+        version = f" using {self.api_version}" if self.operation == UPDATE else ""
+        return f'"{self.name}"{part}{version}'
 
 
-def apply(live: Any, body: Any, dropped: Iterable[Path]) -> Any:
-    """Return the live object with the body's fields, and without those that nobody owns any more."""
-    merged = copy.deepcopy(live)
-    # Deepest first, and the field that names an item last of the item's.
-    for path in sorted(dropped, key=lambda path: (-len(path), _is_name(path))):
-        _remove(merged, path)
-    return _merge(merged, copy.deepcopy(body), "")
+@dataclass(frozen=True, slots=True)
+class Owned:
+    """The fields of a manager, in which version it wrote them, and when."""
+
+    paths: Set
+    api_version: str
+    time: str | None = None
 
 
-def overlaps(path: Path, others: Iterable[Path]) -> bool:
-    """Say whether a field, or a part of it, is among the others."""
-    return any(other[: len(path)] == path or path[: len(other)] == other for other in others)
+class Conflicts(Exception):
+    """An apply without force would take fields from others."""
 
-
-def value(body: Any, path: Path) -> Any:
-    """Return what stands at a path, or None."""
-    for step in path:
-        body = _step(body, step)
-        if body is None:
-            return None
-    return body
-
-
-def fields_v1(owned: Set) -> Fields:
-    """Return a set of leaves as fieldsV1, with `.` where an item or a map is owned for itself."""
-    fields: Fields = {}
-    for path in sorted(owned):
-        inner = fields
-        for step in path:
-            inner = inner.setdefault(step, {})
-            if step.startswith("k:"):
-                inner.setdefault(".", {})
-    return fields
-
-
-def _leaves(body: Any, path: Path, name: str) -> Iterator[Path]:
-    children = list(_children(body, path, name))
-    if not children:
-        yield path
-    for step, child, child_name in children:
-        yield from _leaves(child, (*path, step), child_name)
-
-
-def _children(body: Any, path: Path, name: str) -> Iterator[tuple[str, Any, str]]:
-    if (
-        isinstance(body, dict)
-        and name not in ATOMIC_MAPS
-        and not (path and path[-1].startswith("k:") and _is_reference(path))
-    ):
-        for key, child in body.items():
-            yield f"f:{key}", child, key
-    elif isinstance(body, list) and name in SETS:
-        for child in body:
-            yield f"v:{json.dumps(child)}", child, ""
-    elif isinstance(body, list) and (keys := list_keys(name, body)):
-        for child in body:
-            yield key_step(child, keys), child, ""
-
-
-def _is_name(path: Path) -> bool:
-    return len(path) > 1 and path[-2].startswith("k:") and path[-1][2:] in json.loads(path[-2][2:])
-
-
-def _is_reference(path: Path) -> bool:
-    return path[-2] == "f:ownerReferences"
-
-
-def list_keys(name: str, items: list[Any]) -> tuple[str, ...]:
-    """Return the fields by which items of this list are told apart; none for an atomic list."""
-    if name == "ports" and items and all(isinstance(item, dict) for item in items):
-        return CONTAINER_PORT if "containerPort" in items[0] else SERVICE_PORT
-    keys = LIST_KEYS.get(name, ())
-    return keys if all(isinstance(item, dict) and any(key in item for key in keys) for item in items) else ()
-
-
-def key_step(item: Any, keys: tuple[str, ...]) -> str:
-    """Return the step that names an item of a list map."""
-    named = {key: item.get(key, KEY_DEFAULTS.get(key)) for key in keys}
-    return "k:" + json.dumps(named, sort_keys=True, separators=(",", ":"))
-
-
-def _step(body: Any, step: str) -> Any:
-    mark, text = step[:2], step[2:]
-    if mark == "f:":
-        return body.get(text) if isinstance(body, dict) else None
-    if not isinstance(body, list):
-        return None
-    wanted = json.loads(text)
-    if mark == "v:":
-        return wanted if wanted in body else None
-    return next((item for item in body if _is_named(item, wanted)), None)
-
-
-def _is_named(item: Any, keys: dict[str, Any]) -> bool:
-    return isinstance(item, dict) and all(item.get(key, KEY_DEFAULTS.get(key)) == name for key, name in keys.items())
-
-
-def _remove(body: Any, path: Path) -> None:
-    parent = value(body, path[:-1])
-    if parent is None:
-        return
-    mark, text = path[-1][:2], path[-1][2:]
-    if mark == "f:" and isinstance(parent, dict):
-        parent.pop(text, None)
-    elif isinstance(parent, list):
-        wanted = json.loads(text)
-        # An item without a field has lost its name with the last of them.
-        parent[:] = [
-            item for item in parent if item and not (item == wanted or (mark == "k:" and _is_named(item, wanted)))
+    def __init__(self, found: Mapping[Manager, tuple[Owned, Set]]) -> None:
+        super().__init__(_told(found))
+        self.fields = [
+            (f"conflict with {_named(manager, owned)}", fieldsets.shown(path))
+            for manager, (owned, paths) in sorted(found.items())
+            for path in sorted(paths)
         ]
-    if len(path) > 1 and not parent and path[:-1] not in {("f:metadata",), ("f:spec",), ("f:status",)}:
-        _remove(body, path[:-1])
 
 
-def _merge(live: Any, body: Any, name: str) -> Any:
-    if isinstance(live, dict) and isinstance(body, dict) and name not in ATOMIC_MAPS:
-        return {**live, **{key: _merge(live.get(key), child, key) for key, child in body.items()}}
-    if isinstance(live, list) and isinstance(body, list):
-        if name in SETS:
-            return [*live, *(item for item in body if item not in live)]
-        if keys := list_keys(name, body):
-            wished = {key_step(item, keys): item for item in body}
-            kept = [_merge(item, wished.pop(key_step(item, keys), item), "") for item in live]
-            return [*kept, *wished.values()]
-    return body
+def managers_of(live: Object | None) -> Managers:
+    """Return who owns what of an object, by its managedFields."""
+    entries: Iterable[Any] = ((live or {}).get("metadata") or {}).get("managedFields") or ()
+    found: dict[Manager, Owned] = {}
+    for entry in entries:
+        operation, version = entry.get("operation", UPDATE), entry.get("apiVersion", "")
+        manager = Manager(
+            entry.get("manager", ""), operation, version if operation == UPDATE else "", entry.get("subresource", "")
+        )
+        found[manager] = Owned(fieldsets.parsed(entry.get("fieldsV1") or {}), version, entry.get("time"))
+    return found
 
 
-def leaves_of(fields: Fields, path: Path = ()) -> Set:
-    """Return the leaves that fieldsV1 spells."""
-    inner = {step: child for step, child in fields.items() if step != "."}
-    if not inner:
-        return frozenset({path}) if path else frozenset()
-    return frozenset(leaf for step, child in inner.items() for leaf in leaves_of(child, (*path, step)))
+def entries_of(managers: Managers) -> list[Object]:
+    """Return managers as managedFields: appliers first, then by time and name."""
+    order = sorted(
+        managers.items(), key=lambda item: (item[0].operation, item[1].time or "", item[0].name, *item[0][2:])
+    )
+    return [
+        {
+            "manager": manager.name,
+            "operation": manager.operation,
+            "apiVersion": owned.api_version,
+            **({"time": owned.time} if owned.time else {}),
+            "fieldsType": "FieldsV1",
+            "fieldsV1": fieldsets.spelt(owned.paths),
+            **({"subresource": manager.subresource} if manager.subresource else {}),
+        }
+        for manager, owned in order
+    ]
+
+
+@dataclass(frozen=True, slots=True)
+class Write:
+    """How an object is written: by whom, under which schema, when, and which fields this endpoint leaves alone."""
+
+    me: Manager
+    schema: Node
+    now: datetime
+    ignored: Set = EMPTY
+    is_forced: bool = False
+
+
+def apply(live: Object, wish: Object, managers: Managers, write: Write) -> tuple[Object, Managers]:
+    """Return the live object with the wish's fields, without those that no applier owns any more, and its managers.
+
+    Raises Conflicts unless it is forced.
+    """
+    former = managers.get(write.me)
+    wished = _outside(typed.field_set(wish, write.schema), write.ignored)
+    mine = Owned(wished, wish["apiVersion"], former.time if former else None)
+    after = typed.merged(live, wish, write.schema)
+    if former is not None and former.paths:
+        others = [
+            owned.paths for manager, owned in managers.items() if manager.operation == APPLY and manager != write.me
+        ]
+        after = _pruned(after, former.paths, EMPTY.union(mine.paths, *others), write.schema)
+    written, removed = _changed(live, after, write)
+    left = _left({**managers, write.me: mine}, write, written, removed)
+    if written or removed:
+        left[write.me] = replace(mine, time=stamp(write.now))
+    return after, _stripped(left)
+
+
+def update(live: Object, after: Object, managers: Managers, write: Write) -> Managers:
+    """Return the managers of an object once this manager has written it whole."""
+    written, removed = _changed(live, after, write)
+    former = managers.get(write.me)
+    left = _left(managers, replace(write, is_forced=True), written, removed)
+    if written - UNOWNED:
+        kept = former.paths - removed if former else EMPTY
+        left[write.me] = Owned(written | kept, write.me.api_version, stamp(write.now))
+    return _stripped(left)
+
+
+def _changed(live: Object, after: Object, write: Write) -> tuple[Set, Set]:
+    """Return the fields that were added or changed, and those that went."""
+    change = typed.compare(live, after, write.schema)
+    written = frozenset(change.added | change.modified)
+    return _outside(written, write.ignored), _outside(frozenset(change.removed), write.ignored)
+
+
+def _left(managers: Managers, write: Write, written: Set, removed: Set) -> dict[Manager, Owned]:
+    """Return what a write leaves to the managers; what goes belongs to nobody."""
+    is_mine = write.me.operation == APPLY
+    taken = {
+        manager: (owned, owned.paths & written)
+        for manager, owned in managers.items()
+        if owned.paths & written and not (is_mine and manager == write.me)
+    }
+    if taken and not write.is_forced:
+        raise Conflicts(taken)
+    return {
+        manager: owned if is_mine and manager == write.me else replace(owned, paths=owned.paths - written - removed)
+        for manager, owned in managers.items()
+    }
+
+
+def _pruned(after: Object, former: Set, owned: Set, schema: Node) -> Object:
+    """Return an object without what its applier owned and no applier owns now; what others wrote inside stays."""
+
+    def names(value: Object) -> Set:
+        return typed.with_names(typed.field_set(value, schema), schema)
+
+    last, here = typed.with_names(former, schema), names(after)
+    pruned = typed.without(after, last, schema) or {}
+    pruned = typed.without(after, here - names(pruned) - typed.with_names(owned, schema), schema) or {}
+    kept: Object = typed.without(after, (here - names(pruned)) & last, schema)
+    return kept
+
+
+def _outside(paths: Set, ignored: Set) -> Set:
+    """Return the paths that are not inside of one of the others."""
+    if not ignored:
+        return paths
+    return frozenset(path for path in paths if not any(path[:length] in ignored for length in range(1, len(path) + 1)))
+
+
+def _stripped(managers: Managers) -> Managers:
+    """Return managers without what nobody owns, and without those that own nothing."""
+    stripped = {manager: replace(owned, paths=owned.paths - UNOWNED) for manager, owned in managers.items()}
+    return {manager: owned for manager, owned in stripped.items() if owned.paths}
+
+
+def _named(manager: Manager, owned: Owned) -> str:
+    at = f" at {owned.time}" if manager.operation == UPDATE and owned.time else ""
+    return f"{manager}{at}"
+
+
+def _told(found: Mapping[Manager, tuple[Owned, Set]]) -> str:
+    one = [(manager, owned, path) for manager, (owned, paths) in found.items() for path in paths]
+    if len(one) == 1:
+        manager, owned, path = one[0]
+        return f"Apply failed with 1 conflict: conflict with {_named(manager, owned)}: {fieldsets.shown(path)}"
+    lines = [
+        line
+        for manager, (owned, paths) in sorted(found.items(), key=lambda item: str(item[0]))
+        for line in (
+            f"conflicts with {_named(manager, owned)}:",
+            *(f"- {fieldsets.shown(path)}" for path in sorted(paths)),
+        )
+    ]
+    return f"Apply failed with {len(one)} conflicts: " + "\n".join(lines)

@@ -100,3 +100,72 @@ def _remove(body: Any, path: list[str]) -> Any:
     else:
         del parent[path[-1]]
     return body
+
+
+DIRECTIVE, RETAIN = "$patch", "$retainKeys"
+ORDER, DROP = "$setElementOrder/", "$deleteFromPrimitiveList/"
+
+
+def strategic(live: Any, patch: Any, schema: Node) -> Any:
+    """Return what a strategic merge patch makes of an object of a built-in type.
+
+    Source: k8s.io/apimachinery/pkg/util/strategicpatch.
+    """
+    if not isinstance(patch, dict):
+        return patch
+    match patch.get(DIRECTIVE):
+        case "replace":
+            return {key: value for key, value in patch.items() if key != DIRECTIVE}
+        case "delete":
+            return {}
+    kept = dict(live) if isinstance(live, dict) else {}
+    if (retained := patch.get(RETAIN)) is not None:
+        kept = {key: value for key, value in kept.items() if key in retained}
+    for key, value in patch.items():
+        if key.startswith(DROP):
+            name = key.removeprefix(DROP)
+            kept[name] = [item for item in kept.get(name) or [] if item not in value]
+    for key, value in patch.items():
+        if key in (DIRECTIVE, RETAIN) or key.startswith((ORDER, DROP)):
+            continue
+        if value is None:
+            kept.pop(key, None)
+            continue
+        child = _child_schema(schema, key)
+        if isinstance(value, list):
+            kept[key] = _merged_list(kept.get(key) or [], value, child, patch.get(ORDER + key))
+        else:
+            kept[key] = strategic(kept.get(key), value, child)
+    return kept
+
+
+def _child_schema(schema: Node, name: str) -> Node:
+    found: Node = schema.get("properties", {}).get(name) or schema.get("additionalProperties") or {}
+    return found
+
+
+def _merged_list(live: list[Any], patch: list[Any], schema: Node, order: list[Any] | None) -> list[Any]:
+    """Return the items of both by their merge key, or the patch's where the type has none."""
+    if schema.get("x-kubernetes-patch-strategy") is None or "merge" not in schema["x-kubernetes-patch-strategy"]:
+        return patch
+    key = schema.get("x-kubernetes-patch-merge-key")
+    if key is None:
+        merged = [*live, *(item for item in patch if item not in live)]
+        return merged if order is None else sorted(merged, key=lambda item: _rank(item, order))
+    if any(item.get(DIRECTIVE) == "replace" for item in patch):
+        return [item for item in patch if DIRECTIVE not in item]
+    found = {item.get(key): item for item in live}
+    for item in patch:
+        name = item.get(key)
+        if item.get(DIRECTIVE) == "delete":
+            found.pop(name, None)
+        else:
+            found[name] = strategic(found.get(name), item, schema.get("items", {}))
+    if order is None:
+        return list(found.values())
+    names = [item.get(key) for item in order]
+    return sorted(found.values(), key=lambda item: _rank(item.get(key), names))
+
+
+def _rank(item: Any, order: list[Any]) -> int:
+    return order.index(item) if item in order else len(order)

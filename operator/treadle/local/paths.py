@@ -1,9 +1,13 @@
 """What a URL path of the API names: a type, a namespace, an object, a subresource."""
 
 from dataclasses import dataclass
+from typing import Any
 
 from treadle.local import types
 from treadle.local.types import Type
+
+NAMED = {"GET": "get", "PUT": "update", "PATCH": "patch", "DELETE": "delete", "POST": "create"}
+COLLECTED = {"GET": "list", "POST": "create", "DELETE": "deletecollection"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,6 +20,10 @@ class Target:
     part: str = ""
     rest: str = ""
 
+    def holds(self, raw: dict[str, Any]) -> bool:
+        """Say whether an object is in this collection."""
+        return self.namespace in ("", raw["metadata"].get("namespace"))
+
 
 def target(path: str) -> Target | None:
     """Return what a path names, or None for a path that the server does not know."""
@@ -25,6 +33,15 @@ def target(path: str) -> Target | None:
         case ["", "apis", group, version, *rest]:
             return _in_group(group, version, rest)
     return None
+
+
+def verb(about: Target, method: str, *, is_watch: bool) -> str | None:
+    """Return what a method does with a target, or None where the type or part does not have it."""
+    found = (NAMED if about.name else COLLECTED).get(method)
+    if found == "list" and is_watch:
+        found = "watch"
+    part = about.type.part(about.part)
+    return found if found in (part.verbs if part else about.type.verbs) else None
 
 
 def _in_group(group: str, version: str, rest: list[str]) -> Target | None:

@@ -75,6 +75,13 @@ def forbidden(type_: Type, name: str, why: str, causes: Sequence[Cause] = ()) ->
     return Refusal(403, "Forbidden", f"{about} is forbidden: {why}", _named(name, type_), causes)
 
 
+def terminating(type_: Type, name: str, namespace: str) -> Refusal:
+    """Return the refusal to create anything in a namespace that is going."""
+    why = f"unable to create new content in namespace {namespace} because it is being terminated"
+    cause = Cause("metadata.namespace", "NamespaceTerminating", f"namespace {namespace} is being terminated")
+    return forbidden(type_, name, why, [cause])
+
+
 def invalid(type_: Type, name: str, causes: Sequence[Cause]) -> Refusal:
     """Return the refusal of an object for its causes."""
     texts = list(dict.fromkeys(str(cause) for cause in causes))
@@ -94,10 +101,20 @@ def method_not_allowed() -> Refusal:
     return Refusal(405, "MethodNotAllowed", "the server does not allow this method on the requested resource", {})
 
 
-def unsupported(accepted: Sequence[str]) -> Refusal:
+def unsupported(accepted: Sequence[str], problem: str = "the body of the request was in an unknown format") -> Refusal:
     """Return the refusal of a body's format."""
-    message = f"the body of the request was in an unknown format - accepted media types include: {', '.join(accepted)}"
+    message = f"{problem} - accepted media types include: {', '.join(accepted)}"
     return Refusal(415, "UnsupportedMediaType", message, {})
+
+
+def patch_types(type_: Type) -> tuple[str, ...]:
+    """Return the patches that a type takes."""
+    return PATCH_TYPES if type_.is_ours else (*PATCH_TYPES[:3], STRATEGIC, *PATCH_TYPES[3:])
+
+
+def unavailable(message: str) -> Refusal:
+    """Return the refusal of what cannot be reached now."""
+    return Refusal(503, "ServiceUnavailable", message, {})
 
 
 def expired(message: str) -> Refusal:

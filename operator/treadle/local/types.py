@@ -1,9 +1,13 @@
 """The types that the embedded API serves, as the discovery of kube-apiserver 1.35 tells of them."""
 
+import uuid
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
 
-from treadle.api.crds import DEFINITIONS
+from treadle.api.base import stamp
+from treadle.api.crds import DEFINITIONS, crd
 from treadle.api.names import GROUP, PLURALS, VERSION
 from treadle.control.engine.ports import (
     CONFIG_MAP,
@@ -123,7 +127,7 @@ EVENT_FIELDS = (
 BUILT_IN = (
     Type(CONFIG_MAP, ("cm",)),
     Type(CORE_EVENT, ("ev",), selectable=CORE_EVENT_FIELDS),
-    Type(NAMESPACE, ("ns",), parts=(Part("finalize", "Namespace", ("update",)), _status("Namespace")),
+    Type(NAMESPACE, ("ns",), parts=(_status("Namespace"),),
          verbs=tuple(verb for verb in ALL_VERBS if verb != "deletecollection"), selectable=("status.phase",)),
     Type(POD, ("po",), ("all",),
          (Part("log", "Pod", ("get",)), Part("proxy", "PodProxyOptions", PROXY_VERBS), _status("Pod")),
@@ -157,6 +161,7 @@ OURS = tuple(
 
 TYPES = (*BUILT_IN, *OURS)
 BY_KIND = {(each.gvk.api_version, each.gvk.kind): each for each in TYPES}
+NAMESPACE_TYPE = BY_KIND["v1", "Namespace"]
 BY_PATH = {(each.gvk.group, each.gvk.version, each.gvk.plural): each for each in TYPES}
 GROUPS: dict[str, tuple[str, ...]] = {
     "apps": ("v1",),
@@ -171,9 +176,40 @@ GROUPS: dict[str, tuple[str, ...]] = {
 """The named groups in the order of their priority, which decides what a short word such as `ev` means."""
 
 
-def of(api_version: str, kind: str) -> Type | None:
-    """Return the type of an object."""
-    return BY_KIND.get((api_version, kind))
+def of(raw: dict[str, Any]) -> Type:
+    """Return the type of an object; one of its own for an object that is not served."""
+    api_version, kind = raw["apiVersion"], raw["kind"]
+    found = BY_KIND.get((api_version, kind))
+    group, _, version = api_version.rpartition("/")
+    return found or Type(Gvk(group, version, kind, f"{kind.lower()}s"))
+
+
+def definitions(now: datetime) -> Iterable[dict[str, Any]]:
+    """Yield our CustomResourceDefinitions as a server has them once they are served."""
+    for each in DEFINITIONS:
+        found = crd(each)
+        name = found["metadata"]["name"]
+        conditions = [
+            {"type": "NamesAccepted", "status": "True", "reason": "NoConflicts", "message": "no conflicts found"},
+            {
+                "type": "Established",
+                "status": "True",
+                "reason": "InitialNamesAccepted",
+                "message": "the initial names have been accepted",
+            },
+        ]
+        metadata = {
+            "name": name,
+            "uid": str(uuid.uuid5(uuid.NAMESPACE_DNS, name)),
+            "generation": 1,
+            "creationTimestamp": stamp(now),
+        }
+        status = {
+            "conditions": [{**condition, "lastTransitionTime": stamp(now)} for condition in conditions],
+            "acceptedNames": found["spec"]["names"],
+            "storedVersions": [VERSION],
+        }
+        yield {**found, "metadata": metadata, "status": status}
 
 
 def in_group(group: str, version: str) -> Iterable[Type]:

@@ -1,35 +1,68 @@
-"""The API in memory as a Kubernetes API server on loopback; what kubectl and the operator's own client ask."""
+"""The API in memory as a Kubernetes API server on loopback: what kubectl and the operator's own client ask.
 
-import asyncio
+request --- guard, paths, options ---> verbs ---> MemoryApi
+answer  <--- tables, refusals ---------'
+"""
+
+import contextlib
 import json
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+import logging
+import random
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import yaml
 from aiohttp import web
+from aiohttp.client_exceptions import ClientConnectionResetError
 
-from treadle.local import discovery, events, openapi, patches, refusals, selectors, tables, verbs
-from treadle.local.api import Change, MemoryApi
+from treadle.local import (
+    discovery,
+    events,
+    forward,
+    logs,
+    openapi,
+    options,
+    pages,
+    patches,
+    paths,
+    protobuf,
+    refusals,
+    reviews,
+    scale,
+    selectors,
+    tables,
+    types,
+    verbs,
+    watching,
+)
+from treadle.local.api import MemoryApi
 from treadle.local.causes import Refused
-from treadle.local.paths import Target, target
-from treadle.local.verbs import Options
+from treadle.local.options import Options
+from treadle.local.paths import Target
+
+log = logging.getLogger(__name__)
 
 type Object = dict[str, Any]
-type LogOf = Callable[[str, str, str], Path | None]
 
-LOOPBACK = ("localhost", "[::1]")
-LIMIT_BYTES = 3 * 1024 * 1024
-BOOKMARK_SECONDS = 60.0
+LOOPBACK = ("localhost", "[::1]", "127.0.0.1")
+REQUEST_BYTES = 3 * 1024 * 1024
 SHUTDOWN_SECONDS = 1.0
-APPLY = "application/apply-patch+yaml"
+INTERNAL = "Internal error occurred: the log of treadle up says which"
+HEADERS = {"Cache-Control": "no-cache, private"}
+JSON = "application/json"
 PATCHES: dict[str, Callable[[Any, Any], Any]] = {
     "application/json-patch+json": patches.json_patch,
     "application/merge-patch+json": patches.merge,
-    refusals.STRATEGIC: patches.merge,
 }
+REVIEWS = frozenset({types.ACCESS_REVIEW, types.RULES_REVIEW, types.SELF_REVIEW})
+
+
+class LogOf(Protocol):
+    """Returns the file of a container's log, or None where there is none."""
+
+    def __call__(self, namespace: str, pod: str, container: str, *, is_previous: bool = False) -> Path | None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,16 +71,20 @@ class Server:
 
     url: str
     _runner: web.AppRunner
+    _forwarder: forward.Forwarder
 
     async def close(self) -> None:
         """End every request, and give the port back."""
         await self._runner.cleanup()
+        await self._forwarder.close()
 
 
 async def serve(api: MemoryApi, host: str, port: int, *, log_of: LogOf) -> Server:
     """Answer on a loopback address; port 0 takes a free one. OSError where the port is taken."""
-    application = web.Application(client_max_size=LIMIT_BYTES)
+    for definition in types.definitions(api.now()):
+        api.hold(definition)
     wire = Wire(api, log_of)
+    application = web.Application(client_max_size=REQUEST_BYTES)
     application.router.add_route("*", "/{path:.*}", wire.answer)
     runner = web.AppRunner(application, access_log=None, handler_cancellation=True, shutdown_timeout=SHUTDOWN_SECONDS)
     await runner.setup()
@@ -56,7 +93,7 @@ async def serve(api: MemoryApi, host: str, port: int, *, log_of: LogOf) -> Serve
     except OSError:
         await runner.cleanup()
         raise
-    return Server(f"http://{host}:{runner.addresses[0][1]}", runner)
+    return Server(f"http://{host}:{runner.addresses[0][1]}", runner, wire.forwarder)
 
 
 class Wire:
@@ -65,98 +102,161 @@ class Wire:
     def __init__(self, api: MemoryApi, log_of: LogOf) -> None:
         self._api = api
         self._log_of = log_of
+        self._rng = random.Random()
+        self.forwarder = forward.Forwarder()
 
     async def answer(self, request: web.Request) -> web.StreamResponse:
-        """Answer one request."""
-        found = None
+        """Answer one request; whatever goes wrong is a Status."""
+        about = None
         try:
             guard(request)
-            if (fixed := self._document(request)) is not None:
-                return fixed
-            found = target(request.path)
-            if found is None:
+            if (document := self._document(request)) is not None:
+                return document
+            about = paths.target(request.path)
+            if about is None:
                 return web.Response(status=404, text="404 page not found\n")
-            return await self._act(request, found)
+            return await self._act(request, about)
         except Refused as refused:
-            about = found.type if found else None
-            return answered(refusals.status(refused, about, found.name if found else ""), status=refused.code)
+            return refusal(refused, about)
+        except web.HTTPRequestEntityTooLarge:
+            return refusal(refusals.too_large(f"Request entity too large: limit is {REQUEST_BYTES}"), about)
+        except Exception:
+            log.exception("Could not answer a request", extra={"method": request.method, "path": request.path})
+            return refusal(refusals.Refusal(500, "InternalError", INTERNAL, {}), about)
 
     def _document(self, request: web.Request) -> web.Response | None:
-        path = request.path.rstrip("/")
-        accept = request.headers.get("Accept", "")
+        """Return a document that is the same for all, if the path names one."""
+        path, accept = request.path.rstrip("/"), request.headers.get("Accept", "")
         if path in ("/api", "/apis"):
             if "as=APIGroupDiscoveryList" in accept and "v=v2;" in accept:
                 return answered(discovery.aggregated(core=path == "/api"), content=discovery.AGGREGATED)
             return answered(discovery.core_versions(request.host) if path == "/api" else discovery.groups())
-        match path.split("/"):
-            case ["", "version"]:
+        match path.split("/")[1:]:
+            case ["version"]:
                 return answered(discovery.VERSION)
-            case ["", "healthz" | "livez" | "readyz"]:
+            case ["healthz" | "livez" | "readyz"]:
                 return web.Response(text="ok")
-            case ["", "openapi", "v2"]:
+            case ["openapi", "v2"]:
                 return answered(openapi.whole())
-            case ["", "openapi", "v3"]:
+            case ["openapi", "v3"]:
                 return answered(openapi.index())
-            case ["", "openapi", "v3", *rest] if (document := openapi.document("/".join(rest))) is not None:
+            case ["openapi", "v3", *rest] if (document := openapi.document("/".join(rest))) is not None:
                 return answered(document)
-            case ["", "api", "v1"]:
+            case ["api", "v1"]:
                 return answered(discovery.resources("", "v1") or {})
-            case ["", "apis", name] if (group := discovery.group(name)) is not None:
+            case ["apis", name] if (group := discovery.group(name)) is not None:
                 return answered(group)
-            case ["", "apis", name, version] if (resources := discovery.resources(name, version)) is not None:
+            case ["apis", name, version] if (resources := discovery.resources(name, version)) is not None:
                 return answered(resources)
         return None
 
     async def _act(self, request: web.Request, about: Target) -> web.StreamResponse:
-        query = request.query
-        match request.method, bool(about.name):
-            case "GET", True if about.part == "log":
-                raise refusals.method_not_allowed()
-            case "GET", True:
+        if about.type.gvk in REVIEWS and request.method == "POST":
+            return answered(reviews.answer(about.type.gvk.kind, await body_of(request)), status=201)
+        verb = paths.verb(about, request.method, is_watch=request.query.get("watch") in options.TRUE)
+        if verb is None:
+            raise refusals.method_not_allowed()
+        match about.part:
+            case "proxy":
+                return await self.forwarder.forward(request, forward.address(self._api, about), about.rest)
+            case "log":
+                return await self._log(request, about)
+            case "scale":
+                return await self._scale(request, about, verb)
+        match verb:
+            case "get":
                 return self._object(request, about, verbs.get(self._api, about))
-            case "GET", False:
-                if query.get("watch") in ("1", "true"):
-                    return await self._watch(request, about)
+            case "list":
                 return self._list(request, about)
-            case "POST", False:
-                sent = body_of(await request.read())
-                return self._object(request, about, verbs.create(self._api, about, sent, options(request)), 201)
-            case "PUT", True:
-                sent = body_of(await request.read())
-                return self._object(request, about, verbs.update(self._api, about, sent, options(request)))
-            case "PATCH", True:
-                return self._object(request, about, await self._patch(request, about))
-            case "DELETE", True:
-                verbs.delete(self._api, about)
-                return answered({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success"})
-        raise refusals.method_not_allowed()
+            case "watch":
+                return await self._watch(request, about)
+            case "delete" | "deletecollection":
+                return await self._delete(request, about)
+        return await self._write(request, about, verb)
 
-    async def _patch(self, request: web.Request, about: Target) -> Object:
-        sent = body_of(await request.read())
-        if request.content_type == APPLY:
-            return verbs.apply(self._api, about, sent, options(request))
+    async def _write(self, request: web.Request, about: Target, verb: str) -> web.Response:
+        sent = await body_of(request)
+        match verb:
+            case "create":
+                how = written(request, "CreateOptions")
+                made = verbs.create(self._api, about, sent, how)
+                return self._object(request, about, made, how.warnings, status=201)
+            case "update":
+                how = written(request, "UpdateOptions")
+                return self._object(request, about, verbs.update(self._api, about, sent, how), how.warnings)
+        how = written(request, "PatchOptions")
+        after, is_new = self._patched(request, about, sent, how)
+        return self._object(request, about, after, how.warnings, status=201 if is_new else 200)
+
+    def _patched(self, request: web.Request, about: Target, sent: Any, how: Options) -> tuple[Object, bool]:
+        if request.content_type == options.APPLY:
+            return verbs.apply(self._api, about, sent, how)
+        if request.content_type == refusals.STRATEGIC and not about.type.is_ours:
+            schema = verbs.schema_of(about)
+            return verbs.patch(self._api, about, lambda live: patches.strategic(live, sent, schema), how), False
         patched = PATCHES.get(request.content_type)
         if patched is None:
-            raise refusals.unsupported(refusals.PATCH_TYPES)
-        return verbs.patch(self._api, about, lambda live: patched(live, sent), options(request))
+            raise refusals.unsupported(refusals.patch_types(about.type))
+        return verbs.patch(self._api, about, lambda live: patched(live, sent), how), False
 
-    def _object(self, request: web.Request, about: Target, raw: Object, status: int = 200) -> web.Response:
+    async def _scale(self, request: web.Request, about: Target, verb: str) -> web.Response:
+        live = verbs.get(self._api, about)
+        if verb == "get":
+            return answered(scale.of(live))
+        sent, how = await body_of(request), written(request, "UpdateOptions")
+        if verb == "patch":
+            patched = PATCHES.get(request.content_type, patches.merge)
+            sent = patched(scale.of(live), sent)
+        whole = Target(about.type, about.namespace, about.name)
+        return answered(scale.of(verbs.update(self._api, whole, scale.scaled(live, sent), how)))
+
+    async def _delete(self, request: web.Request, about: Target) -> web.Response:
+        sent = await body_of(request) if request.can_read_body else {}
+        asked = options.of_delete(request.query, sent)
+        how = Options("", dry_run=bool(asked.get("dryRun")))
+        if about.name:
+            return deleted(request, about, *verbs.delete(self._api, about, asked, how))
+        found = verbs.select(self._api, about, selected(request, about))
+        for raw in found:
+            one = Target(about.type, raw["metadata"].get("namespace", ""), raw["metadata"]["name"])
+            with contextlib.suppress(refusals.Refusal):
+                # What went with another needs no deletion.
+                verbs.delete(self._api, one, asked, how)
+        return self._page(request, about, pages.Page(found, self._api.version))
+
+    def _object(
+        self, request: web.Request, about: Target, raw: Object, warnings: list[str] | None = None, *, status: int = 200
+    ) -> web.Response:
+        return answered(self._shown(request, about, raw), status=status, warnings=warnings)
+
+    def _shown(self, request: web.Request, about: Target, raw: Object, *, headings: bool = True) -> Object:
+        """Return an object in the form that a client wants."""
         seen = events.seen_as(raw, about.type.gvk)
         match shape(request):
             case "Table":
                 include = request.query.get("includeObject", "Metadata")
-                shown = tables.table([seen], about.type, self._api.now(), include=include)
-                shown["metadata"] = {"resourceVersion": raw["metadata"]["resourceVersion"]}
+                shown = tables.table([seen], about.type, self._api.now(), include=include, headings=headings)
+                return {**shown, "metadata": {"resourceVersion": raw["metadata"].get("resourceVersion", "")}}
             case "PartialObjectMetadata":
-                shown = tables.partial(seen)
-            case _:
-                shown = seen
-        return answered(shown, status=status)
+                return tables.partial(seen)
+        return seen
 
     def _list(self, request: web.Request, about: Target) -> web.Response:
+        query, kind = request.query, about.type.gvk.kind
+        options.version(query)
+        selects = selected(request, about)
+        token = pages.token_of(query["continue"]) if query.get("continue") else None
+        version = self._api.version if token is None else token.version
+        there = self._api.all(kind) if token is None else pages.as_of(self._api, kind, version)
+        found = [raw for raw in there if about.holds(raw) and selects(raw)]
+        return self._page(request, about, pages.page(found, version, int(query.get("limit") or 0), token))
+
+    def _page(self, request: web.Request, about: Target, page: pages.Page) -> web.Response:
         gvk = about.type.gvk
-        found = [events.seen_as(raw, gvk) for raw in verbs.select(self._api, about, selected(request, about))]
-        metadata = {"resourceVersion": str(self._api.version)}
+        found = [events.seen_as(raw, gvk) for raw in page.objects]
+        is_selected = bool(request.query.get("labelSelector") or request.query.get("fieldSelector"))
+        left = {"remainingItemCount": page.left} if page.left and not is_selected else {}
+        metadata = {"resourceVersion": str(page.version), **({"continue": page.token} if page.token else {}), **left}
         match shape(request):
             case "Table":
                 include = request.query.get("includeObject", "Metadata")
@@ -169,61 +269,65 @@ class Wire:
         return answered({**shown, "metadata": metadata})
 
     async def _watch(self, request: web.Request, about: Target) -> web.StreamResponse:
-        query, gvk = request.query, about.type.gvk
-        selects = selected(request, about)
-        told: asyncio.Queue[Change] = asyncio.Queue()
-        self._api.subscribe(told)
-        try:
-            version = query.get("resourceVersion", "")
-            response = web.StreamResponse(
-                headers={"Content-Type": "application/json", "Cache-Control": "no-cache, private"}
-            )
-            await response.prepare(request)
-            if version in ("", "0") or query.get("sendInitialEvents") == "true":
-                past = [Change("ADDED", raw) for raw in self._api.all(gvk.kind)]
-            else:
-                past = self._api.since(int(version)) or []
-            with suppress(TimeoutError):
-                async with asyncio.timeout(float(query.get("timeoutSeconds", "3600"))):
-                    for change in past:
-                        await self._tell(response, request, about, change, selects)
-                    while True:
-                        await self._tell(response, request, about, await told.get(), selects)
-            return response
-        finally:
-            self._api.unsubscribe(told)
+        query = request.query
+        version = options.version(query)
+        begins = query.get("sendInitialEvents")
+        watch = watching.Watch(
+            type=about.type,
+            namespace=about.namespace,
+            selects=selected(request, about),
+            version=version,
+            is_initial=begins in options.TRUE if begins is not None else version == 0,
+            has_initial_end=begins in options.TRUE,
+            has_bookmarks=query.get("allowWatchBookmarks") in options.TRUE,
+            seconds=float(query["timeoutSeconds"]) if query.get("timeoutSeconds", "0") != "0" else None,
+        )
+        response = web.StreamResponse(headers={"Content-Type": JSON, **HEADERS})
+        await response.prepare(request)
+        headings = True
+        with contextlib.suppress(ClientConnectionResetError):
+            async for kind, raw in watching.events(self._api, watch, self._rng):
+                shown = raw if kind == "ERROR" else self._told(request, about, kind, raw, headings=headings)
+                headings = False
+                await response.write(dumped({"type": kind, "object": shown}))
+        return response
 
-    async def _tell(
-        self,
-        response: web.StreamResponse,
-        request: web.Request,
-        about: Target,
-        change: Change,
-        selects: Callable[[Object], bool],
-    ) -> None:
-        raw = change.object
-        if raw["kind"] != about.type.gvk.kind or about.namespace not in ("", raw["metadata"].get("namespace")):
-            return
-        if not selects(raw):
-            return
-        shown = events.seen_as(raw, about.type.gvk)
-        if shape(request) == "Table":
-            shown = tables.table(
-                [shown], about.type, self._api.now(), include=request.query.get("includeObject", "Metadata")
-            )
-        await response.write(json.dumps({"type": change.type, "object": shown}).encode() + b"\n")
+    def _told(self, request: web.Request, about: Target, kind: str, raw: Object, *, headings: bool) -> Object:
+        if kind == "BOOKMARK" and shape(request) == "Table":
+            return {**tables.table([], about.type, self._api.now(), include="None"), "metadata": raw["metadata"]}
+        return self._shown(request, about, raw, headings=headings)
+
+    async def _log(self, request: web.Request, about: Target) -> web.StreamResponse:
+        pod = verbs.get(self._api, about)
+        asked = logs.query_of(request.query)
+        container = logs.container_of(pod, request.query.get("container", ""))
+        file = self._log_of(about.namespace, about.name, container, is_previous=asked.is_previous)
+        if file is None:
+            raise logs.nothing(pod, container, is_previous=asked.is_previous)
+
+        def is_running() -> bool:
+            live = self._api.find("Pod", about.namespace, about.name)
+            return live is not None and live["metadata"]["uid"] == pod["metadata"]["uid"] and logs.runs(live, container)
+
+        response = web.StreamResponse(headers={"Content-Type": "text/plain", **HEADERS})
+        await response.prepare(request)
+        with contextlib.suppress(ClientConnectionResetError):
+            async for piece in logs.read(file, asked, is_running):
+                await response.write(piece)
+        return response
 
 
 def guard(request: web.Request) -> None:
-    """Refuse what a web page may have sent: another host's name, or an Origin."""
-    host = request.headers.get("Host", "")
-    name = host if host.endswith("]") else host.rpartition(":")[0] or host
-    if "Origin" in request.headers or not (name in LOOPBACK or name.startswith("127.")):
-        raise refusals.Refusal(403, "Forbidden", f"this API answers on loopback only, not for {host!r}", {})
+    """Refuse what a web page may have sent: a request to another host's name, or one with an Origin."""
+    name = request.headers.get("Host", "")
+    name = name if name.endswith("]") else name.rpartition(":")[0] or name
+    if name not in LOOPBACK or "Origin" in request.headers:
+        said = "this API answers programs on this machine only: by the name 127.0.0.1 or localhost, and no web page"
+        raise refusals.Refusal(403, "Forbidden", said, {})
 
 
 def shape(request: web.Request) -> str:
-    """Return the form that a client wants an object in: Table, PartialObjectMetadata, or plain."""
+    """Return the form that a client wants an object in: Table, PartialObjectMetadata and its List, or plain."""
     for each in request.headers.get("Accept", "").split(","):
         parameters = dict(part.strip().partition("=")[::2] for part in each.split(";")[1:])
         if parameters.get("g") == "meta.k8s.io" and parameters.get("v") == "v1":
@@ -238,30 +342,51 @@ def selected(request: web.Request, about: Target) -> Callable[[Object], bool]:
     return lambda raw: by_label(raw) and by_field(raw)
 
 
-def options(request: web.Request) -> Options:
+def written(request: web.Request, kind: str) -> Options:
     """Return how a write is asked for."""
-    query: Mapping[str, str] = request.query
-    agent = request.headers.get("User-Agent", "unknown").partition("/")[0]
-    return Options(
-        manager=query.get("fieldManager") or agent,
-        force=query.get("force") == "true",
-        dry_run=query.get("dryRun") == "All",
-        validation=query.get("fieldValidation") or "Warn",
-    )
+    return options.of_write(kind, request.query, request.headers.get("User-Agent", ""), request.content_type)
 
 
-def body_of(text: bytes) -> Any:
-    """Return a body, JSON or YAML."""
+async def body_of(request: web.Request) -> Any:
+    """Return a request's body: JSON, YAML, or protobuf of the few kinds that kubectl creates so."""
+    text = await request.read()
     try:
-        return json.loads(text)
-    except ValueError:
-        return yaml.safe_load(text)
+        if text.startswith(protobuf.MAGIC):
+            return protobuf.read(text)
+        return json.loads(text) if text.lstrip()[:1] in (b"{", b"[") else yaml.safe_load(text)
+    except protobuf.Unreadable as error:
+        accepted = ["application/json", "application/yaml"]
+        raise refusals.unsupported(accepted, f"{error} is not read here") from error
+    except (ValueError, yaml.YAMLError) as error:
+        raise refusals.bad_request(f"couldn't read the body: {error}") from error
 
 
-def answered(body: Object, *, status: int = 200, content: str = "application/json") -> web.Response:
+def deleted(request: web.Request, about: Target, raw: Object, is_gone: bool) -> web.Response:
+    """Return the answer to a delete: that it is gone, or what is left of it."""
+    if not is_gone or about.type.gvk.kind in verbs.RETURNED:
+        return answered(events.seen_as(raw, about.type.gvk))
+    group = {"group": about.type.gvk.group} if about.type.gvk.group else {}
+    details = {"name": about.name, **group, "kind": about.type.gvk.plural, "uid": raw["metadata"]["uid"]}
+    return answered({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "details": details})
+
+
+def refusal(refused: Refused, about: Target | None) -> web.Response:
+    """Return a refusal as a Status."""
+    named = (about.type, about.name) if about else (None, "")
+    return answered(refusals.status(refused, *named), status=refused.code)
+
+
+def answered(
+    body: Object, *, status: int = 200, content: str = JSON, warnings: list[str] | None = None
+) -> web.Response:
     """Return an answer as JSON."""
-    return web.Response(
-        body=json.dumps(body).encode() + b"\n",
-        status=status,
-        headers={"Content-Type": content, "Cache-Control": "no-cache, private"},
-    )
+    response = web.Response(body=dumped(body), status=status, headers={"Content-Type": content, **HEADERS})
+    for warning in warnings or ():
+        quoted = warning.replace("\\", "\\\\").replace('"', '\\"')
+        response.headers.add("Warning", f'299 - "{quoted}"')
+    return response
+
+
+def dumped(body: Object) -> bytes:
+    """Return a line of JSON."""
+    return json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode() + b"\n"

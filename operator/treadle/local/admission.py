@@ -1,0 +1,127 @@
+"""What a built-in object must be like, and what becomes of it before it is stored; schema.py does this for ours."""
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from treadle.local import builtin, defaults, objectmeta, refusals, structural, typed
+from treadle.local.causes import Cause, forbidden, invalid, too_long
+from treadle.local.fieldsets import shown
+from treadle.local.types import Type
+
+type Object = dict[str, Any]
+
+DATA_BYTES = 1024 * 1024
+DATA_KEY = re.compile(r"[-._a-zA-Z0-9]+")
+OF_DATA_KEY = (
+    "a valid config key must consist of alphanumeric characters, '-', '_' or '.' (e.g. 'key.name',  or 'KEY_NAME',  "
+    "or 'key-name', regex used for validation is '[-._a-zA-Z0-9]+')"
+)
+IMMUTABLE: Mapping[str, tuple[str, ...]] = {
+    "Deployment": ("spec.selector",),
+    "ReplicaSet": ("spec.selector",),
+    "Job": ("spec.completions", "spec.selector", "spec.template", "spec.completionMode"),
+    "Secret": ("type",),
+}
+HELD = ("uid", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds", "generation")
+"""What an update takes from the live object."""
+
+
+def admit(type_: Type, wished: Object, live: Object | None, part: str) -> Object:
+    """Return an object as it will be stored: pruned, with defaults, its status apart from the rest; or refuse it."""
+    new = decoded(type_, wished)
+    if live is None:
+        if type_.has_status:
+            new["status"] = structural.defaulted({}, builtin.schema(type_)).get("status", {})
+        _initial(new)
+    elif part == "status":
+        managed = {key: new["metadata"][key] for key in ("managedFields",) if key in new["metadata"]}
+        new = {**live, "metadata": {**live["metadata"], **managed}, "status": new.get("status", {})}
+    else:
+        held = {key: live["metadata"][key] for key in HELD if key in live["metadata"]}
+        new["metadata"] = {**new["metadata"], **held}
+        if type_.has_status:
+            new = {**new, "status": live.get("status", {})}
+        if type_.gvk.kind == "Namespace":
+            new["spec"] = live["spec"]
+    causes = [*_of_metadata(new, live), *_of_data(new, live), *_of_fields(new, live)]
+    if causes:
+        raise refusals.invalid(type_, new["metadata"].get("name", ""), causes)
+    return new
+
+
+def decoded(type_: Type, wished: Object) -> Object:
+    """Return an object as the server reads it; refuse fields of other types."""
+    kind, version = type_.gvk.kind, type_.gvk.version
+    schema = builtin.schema(type_)
+    body = {name: value for name, value in wished.items() if name != "metadata"}
+    try:
+        metadata = objectmeta.read(wished.get("metadata"))
+    except objectmeta.Malformed as error:
+        raise _unreadable(kind, version, str(error)) from error
+    for path, fault in typed.faults(structural.pruned(body, schema), schema):
+        raise _unreadable(kind, version, f"{shown(path).removeprefix('.')}: {fault}")
+    new: Object = structural.defaulted(structural.pruned(body, schema), schema)
+    new["metadata"] = metadata
+    defaults.fill(new)
+    return {name: new[name] for name in ("apiVersion", "kind", "metadata")} | new
+
+
+def unknown(type_: Type, wished: Object) -> tuple[str, ...]:
+    """Return what fieldValidation=Strict refuses and Warn warns of: `unknown field "spec.x"`."""
+    fields = sorted(structural.unknown(wished, builtin.schema(type_)))
+    return tuple(f'unknown field "{path}"' for path in [*objectmeta.unknown(wished.get("metadata")), *fields])
+
+
+def _unreadable(kind: str, version: str, fault: str) -> refusals.Refusal:
+    return refusals.bad_request(f'{kind} in version "{version}" cannot be handled as a {kind}: {fault}')
+
+
+def _initial(new: Object) -> None:
+    """Set the status that a new object of a built-in type has."""
+    match new["kind"]:
+        case "Pod":
+            new["status"] |= {"phase": "Pending", "qosClass": "BestEffort"}
+        case "Namespace":
+            new["status"] = {"phase": "Active"}
+
+
+def _of_metadata(new: Object, live: Object | None) -> list[Cause]:
+    if live is None:
+        return objectmeta.judge(new["metadata"])
+    return objectmeta.judge_update(new["metadata"], live["metadata"])
+
+
+def _of_data(new: Object, live: Object | None) -> Iterator[Cause]:
+    if new["kind"] not in ("ConfigMap", "Secret"):
+        return
+    data, binary = new.get("data") or {}, new.get("binaryData") or {}
+    for name, values in (("data", data), ("binaryData", binary)):
+        for key in sorted(values):
+            if not DATA_KEY.fullmatch(key):
+                yield invalid(f"{name}[{key}]", key, OF_DATA_KEY)
+    size = sum(len(value.encode()) for value in data.values()) + sum(len(value) * 3 // 4 for value in binary.values())
+    if size > DATA_BYTES:
+        yield too_long("" if new["kind"] == "ConfigMap" else "data", DATA_BYTES)
+    if live is not None and live.get("immutable"):
+        said = "field is immutable when `immutable` is set"
+        if not new.get("immutable"):
+            yield forbidden("immutable", said)
+        for name in ("data", "binaryData"):
+            if (new.get(name) or {}) != (live.get(name) or {}):
+                yield forbidden(name, said)
+
+
+def _of_fields(new: Object, live: Object | None) -> Iterator[Cause]:
+    if live is None:
+        return
+    for path in IMMUTABLE.get(new["kind"], ()):
+        before, after = _at(live, path), _at(new, path)
+        if before is not None and before != after:
+            yield invalid(path, after, "field is immutable")
+
+
+def _at(found: Any, path: str) -> Any:
+    for name in path.split("."):
+        found = found.get(name) if isinstance(found, dict) else None
+    return found

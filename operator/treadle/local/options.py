@@ -1,0 +1,80 @@
+"""How a request is meant: what its query and its delete options say, judged as kube-apiserver judges them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from treadle.local import refusals
+from treadle.local.causes import INVALID, REQUIRED, Cause, forbidden, not_supported
+
+type Object = dict[str, Any]
+
+VALIDATIONS = ("Ignore", "Strict", "Warn")
+POLICIES = ("Background", "Foreground", "Orphan")
+TRUE = ("1", "t", "T", "true", "True", "TRUE")
+APPLY = "application/apply-patch+yaml"
+MANAGER_LENGTH = 128
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How a write is asked for; what is to be warned of is gathered here."""
+
+    manager: str
+    force: bool = False
+    dry_run: bool = False
+    validation: str = "Warn"
+    warnings: list[str] = field(default_factory=list)
+
+
+def of_write(kind: str, query: Mapping[str, str], agent: str, content: str = "") -> Options:
+    """Return the options of a write; `kind` is CreateOptions, UpdateOptions, PatchOptions or DeleteOptions."""
+    named = query.get("fieldManager", "")
+    force = query.get("force")
+    causes = []
+    if kind == "PatchOptions" and content == APPLY:
+        if not named:
+            causes.append(Cause("fieldManager", REQUIRED, "Required value: is required for apply patch"))
+    elif force is not None and kind == "PatchOptions":
+        causes.append(forbidden("force", "may not be specified for non-apply patch"))
+    if len(named) > MANAGER_LENGTH:
+        causes.append(
+            Cause("fieldManager", "FieldValueTooLong", f"Too long: may not be more than {MANAGER_LENGTH} bytes")
+        )
+    if (dry_run := query.get("dryRun", "")) not in ("", "All"):
+        causes.append(not_supported("dryRun", [dry_run], ["All"]))
+    if (validation := query.get("fieldValidation", "")) not in ("", *VALIDATIONS):
+        causes.append(not_supported("fieldValidation", validation, ["", *VALIDATIONS]))
+    if causes:
+        raise _refused(kind, causes)
+    manager = named or agent.partition("/")[0][:MANAGER_LENGTH] or "unknown"
+    return Options(manager, force in TRUE, dry_run == "All", validation or "Warn")
+
+
+def of_delete(query: Mapping[str, str], sent: Object) -> Object:
+    """Return the options of a delete: its body's, else its query's."""
+    asked = {**{name: query[name] for name in ("propagationPolicy", "dryRun") if name in query}, **sent}
+    if "gracePeriodSeconds" in query and "gracePeriodSeconds" not in asked:
+        asked["gracePeriodSeconds"] = int(query["gracePeriodSeconds"])
+    policy = asked.get("propagationPolicy")
+    if policy not in (None, *POLICIES):
+        raise _refused("DeleteOptions", [not_supported("propagationPolicy", policy, [*POLICIES, "nil"])])
+    return asked
+
+
+def version(query: Mapping[str, str]) -> int:
+    """Return the resource version that a list or watch begins with; 0 for any."""
+    text = query.get("resourceVersion", "")
+    if text and not text.isdigit():
+        cause = Cause(
+            "resourceVersion", INVALID, f'Invalid value: "{text}": strconv.ParseUint: parsing "{text}": invalid syntax'
+        )
+        raise _refused("ListOptions", [cause])
+    return int(text or 0)
+
+
+def _refused(kind: str, causes: list[Cause]) -> refusals.Refusal:
+    said = ", ".join(str(cause) for cause in causes)
+    said = said if len(causes) == 1 else f"[{said}]"
+    details = {"group": "meta.k8s.io", "kind": kind}
+    return refusals.Refusal(422, "Invalid", f'{kind}.meta.k8s.io "" is invalid: {said}', details, causes)
