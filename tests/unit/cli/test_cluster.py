@@ -285,7 +285,7 @@ def test_a_local_server_is_spoken_to_directly(tmp_path: Path, monkeypatch: pytes
 def test_a_server_that_is_no_url_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KUBECONFIG", str(kubeconfig(tmp_path / "c", "http://127.0.0.1:port")))
     with (
-        pytest.raises(Answer, match="127[.]0[.]0[.]1:port, which is no URL"),
+        pytest.raises(Answer, match=r"127[.]0[.]0[.]1:port, which is no URL"),
         connected("", ""),
     ):
         pass
