@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from treadle.api.base import moment
 from treadle.api.blocks import JobTemplate, Resource
-from treadle.api.conditions import line
+from treadle.api.conditions import PAGE, Condition, line
 from treadle.api.names import LABEL_KIND, LABEL_MANAGED_BY, LABEL_NAME, MANAGER
 from treadle.api.reasons import WORLD, Reason
 from treadle.api.step import Owner, Progress, StepResult, StoreAddress, read_result
@@ -30,6 +30,9 @@ LEAST_TTL_SECONDS = 60
 KEPT_JOBS = 3
 POD_PATIENCE = timedelta(seconds=30)
 """A Job controller makes its pod within seconds; after this long something refuses it."""
+
+HINDRANCES = frozenset({Reason.UNSCHEDULABLE, Reason.POD_QUOTA_EXCEEDED, Reason.IMAGE_PULL_FAILED})
+"""What keeps a pod from running is gone once it runs."""
 
 IMAGE_TROUBLE = frozenset(
     {"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull", "ImageInspectError"}
@@ -168,6 +171,17 @@ def stand(job: Object | None, pods: Iterable[Object], step: str, image: str, now
         return Standing(Phase.LOST)
     running = next((pod for pod in own if (pod.get("status") or {}).get("phase") == "Running"), None)
     return Standing(Phase.RUNNING, reason=reason, message=line(message), pod=running)
+
+
+def with_hindrance(standing: Standing, before: Condition | None) -> Standing:
+    """Return how an attempt stands; where its time was over, with what hindered it when it was seen last.
+
+    before: the summary as it stands. The pods of such a Job are deleted, and with them what they said.
+    """
+    if standing.reason is not Reason.DEADLINE_EXCEEDED or before is None or before.reason not in HINDRANCES:
+        return standing
+    hindered = f"{before.reason} when it was seen last: {PAGE.sub('', before.message)}"
+    return replace(standing, message=line(f"{hindered}; {standing.message}"))
 
 
 def is_over(job: Object) -> bool:

@@ -7,10 +7,11 @@ import pytest
 
 from builders import WORKER, data_source, ended_pod, ingest_result, job, over, pod, train_result, version
 from treadle.api.blocks import JobTemplate
-from treadle.api.conditions import paged
+from treadle.api.conditions import Condition, no, paged
 from treadle.api.datasource import DatasetVersion
+from treadle.api.reasons import Reason
 from treadle.control.engine.ports import Object
-from treadle.control.jobs import Phase, Retry, hold, kept, lasting, retry, retry_delay, stand
+from treadle.control.jobs import Phase, Retry, Standing, hold, kept, lasting, retry, retry_delay, stand, with_hindrance
 from treadle.control.rows import most_rows
 
 NOW = datetime(2026, 1, 5, 8, 0, 20, tzinfo=UTC)
@@ -155,3 +156,24 @@ ROWS = {
 @pytest.mark.parametrize(("until", "since", "rows"), ROWS.values(), ids=ROWS.keys())
 def test_the_most_rows_to_learn_from(until: str | None, since: str | None, rows: int) -> None:
     assert most_rows(DatasetVersion.parse(version(until=until)), since) == rows
+
+
+LATE = Standing(Phase.ENDED, reason=Reason.DEADLINE_EXCEEDED, message="the train Job took more than 3600 s")
+NO_NODE = no("Complete", Reason.UNSCHEDULABLE, paged(Reason.UNSCHEDULABLE, "0/3 nodes are available"))
+HINDERED_TO_THE_END = {
+    "no node took it": (
+        LATE, NO_NODE,
+        "Unschedulable when it was seen last: 0/3 nodes are available; the train Job took more than 3600 s",
+    ),
+    "it ran": (LATE, no("Complete", Reason.RUNNING), LATE.message),
+    "nothing was said of it before": (LATE, None, LATE.message),
+    "it ended otherwise": (Standing(Phase.ENDED, reason=Reason.OUT_OF_MEMORY, message="killed"), NO_NODE, "killed"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("standing", "before", "message"), HINDERED_TO_THE_END.values(), ids=HINDERED_TO_THE_END.keys()
+)
+def test_a_deadline_tells_what_took_the_time(standing: Standing, before: Condition | None, message: str) -> None:
+    found = with_hindrance(standing, before)
+    assert (found.reason, found.message) == (standing.reason, message)

@@ -24,12 +24,11 @@ from treadle.control.datasource.observe import Seen, under_way
 from treadle.control.engine.conditions import reconciling_and_stalled
 from treadle.control.engine.ports import Event, Outcome
 from treadle.control.engine.reconcile import STALLED_SECONDS
-from treadle.control.jobs import POLL_SECONDS, Standing
+from treadle.control.jobs import HINDRANCES, POLL_SECONDS, Standing, with_hindrance
 from treadle.control.judged import carried, former, has_turned, told, written
 
 STAGES = ("Fetched", "SchemaValid", "PrivacyApplied", "QualityPassed")
 CONDITIONS = ("Ready", *STAGES, "Reconciling", "Stalled")
-HINDRANCES = frozenset({Reason.UNSCHEDULABLE, Reason.POD_QUOTA_EXCEEDED, Reason.IMAGE_PULL_FAILED})
 STANDING = (WORLD | ALSO_THE_WORLDS) - HINDRANCES
 QUIET = frozenset({Reason.FETCHING, Reason.SUSPENDED, Reason.NOT_JUDGED})
 VERSIONS_KEPT = 10
@@ -39,8 +38,8 @@ REFUSED = (FetchResult.REJECTED, FetchResult.FAILED)
 
 def status(source: DataSource, seen: Seen, now: datetime) -> Outcome:
     """Return the whole status: the record of this pass, and every condition."""
-    standing, last = seen.standing(source, now), under_way(source)
-    before = source.status
+    before, last = source.status, under_way(source)
+    standing = with_hindrance(seen.standing(source, now), former(before.conditions, "Ready"))
     if last is not None and standing.has_ended and (source.spec.suspend or last.generation == generation(source)):
         record = taken(before, last, standing, now)
         stages = judged(source, standing)

@@ -12,7 +12,7 @@ from treadle.control.clock import following_due
 from treadle.control.engine.conditions import reconciling_and_stalled
 from treadle.control.engine.ports import Event, Outcome
 from treadle.control.engine.reconcile import STALLED_SECONDS
-from treadle.control.jobs import POLL_SECONDS, Phase, Standing, is_worlds, retry
+from treadle.control.jobs import HINDRANCES, POLL_SECONDS, Phase, Standing, is_worlds, retry, with_hindrance
 from treadle.control.judged import carried, former, told, written
 from treadle.control.monitor import due
 from treadle.control.monitor.actions import calls, counted, requested
@@ -23,16 +23,7 @@ from treadle.control.monitor.windows import FINDINGS, judged, unjudged
 R = Reason
 
 CONDITIONS = ("Ready", *FINDINGS, "RetrainBlocked", "Reconciling", "Stalled")
-PASSING = frozenset(
-    {
-        R.UNSCHEDULABLE,
-        R.POD_QUOTA_EXCEEDED,
-        R.IMAGE_PULL_FAILED,
-        R.WAITING_FOR_MODEL_DEPLOYMENT,
-        R.NAME_TAKEN,
-        R.RECONCILE_ERROR,
-    }
-)
+PASSING = HINDRANCES | {R.WAITING_FOR_MODEL_DEPLOYMENT, R.NAME_TAKEN, R.RECONCILE_ERROR}
 """These are about a moment, and gone when they do not hold any more."""
 DATA_LOOK_SECONDS = 60.0
 """No event tells a Monitor of a new dataset version."""
@@ -42,7 +33,7 @@ DATA_REASONS = frozenset({R.SAME_DATA, R.NOT_ENOUGH_LABELLED_ROWS})
 def status(monitor: Monitor, seen: Seen, now: datetime) -> Outcome:
     """Return the whole status: the record of this pass, and every condition."""
     before, generation = monitor.status, monitor.metadata.generation
-    standing = seen.standing(monitor, now)
+    standing = with_hindrance(seen.standing(monitor, now), former(before.conditions, "Ready"))
     record, failure, findings = before, None, carried(before.conditions, FINDINGS)
     attempt = before.attempt
     if attempt is not None and standing.has_ended and attempt.reason is None:

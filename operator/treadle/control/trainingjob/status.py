@@ -12,7 +12,7 @@ from treadle.api.trainingjob import Metric, Progress, TrainingJob, TrainingJobSt
 from treadle.control.engine.conditions import reconciling_and_stalled
 from treadle.control.engine.ports import Event, Outcome
 from treadle.control.engine.reconcile import STALLED_SECONDS
-from treadle.control.jobs import POLL_SECONDS, Retry, Standing, is_worlds, retry
+from treadle.control.jobs import HINDRANCES, POLL_SECONDS, Retry, Standing, is_worlds, retry, with_hindrance
 from treadle.control.judged import carried, former, told, written
 from treadle.control.trainingjob.keys import attempted, data_resolved, is_hopeless, is_resolved, resolved
 from treadle.control.trainingjob.observe import Seen
@@ -35,8 +35,6 @@ GOOD = {
     "Registered": R.REGISTERED,
     "GatePassed": R.ALL_CHECKS_PASSED,
 }
-HINDRANCES = frozenset({R.UNSCHEDULABLE, R.POD_QUOTA_EXCEEDED, R.IMAGE_PULL_FAILED})
-"""What keeps a pod from running is gone once it runs."""
 QUIET = frozenset({R.RUNNING, R.NOT_JUDGED})
 NOT_FAILED = no("Failed", R.NOT_FAILED)
 
@@ -81,7 +79,7 @@ def judge(run: TrainingJob, seen: Seen, now: datetime) -> Judged:
         return ended_before(run)
     if not is_resolved(run.status):
         return unresolved(run, seen, now)
-    standing = seen.standing(run, now)
+    standing = with_hindrance(seen.standing(run, now), former(run.status.conditions, "Complete"))
     if standing.has_ended:
         return ended(run, standing, now)
     return under_way(run, seen, standing, now)
