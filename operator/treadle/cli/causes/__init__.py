@@ -1,0 +1,1 @@
+"""From an object that is not as it should be to the cause, over objects, Jobs, pods and what refuses them."""
