@@ -13,7 +13,7 @@ import asyncio
 import hashlib
 import math
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from fractions import Fraction
@@ -74,9 +74,18 @@ async def run_deployments(api: MemoryApi, rng: random.Random | None = None) -> N
         pods = [pod for pod in await api.list(POD, key.namespace) if controller_uid(pod) in uids]
         return await _act(api, deployment, decide(deployment, owned, pods, api.now()))
 
+    own = keys_of(DEPLOYMENT.kind)
+
+    def keys(raw: Object) -> Iterable[Key]:
+        yield from own(raw)
+        # Recreate waits for the last old pod to be gone, of which the status of its ReplicaSet tells nothing.
+        for key in keys_of(REPLICA_SET.kind)(raw) if raw["kind"] == POD.kind else ():
+            if (owner := api.find(*key)) is not None:
+                yield from own(owner)
+
     async with asyncio.TaskGroup() as group:
         group.create_task(run_replicasets(api, rng or random.SystemRandom()))
-        group.create_task(control(api, (DEPLOYMENT, REPLICA_SET), keys_of("Deployment"), look))
+        group.create_task(control(api, (DEPLOYMENT, REPLICA_SET, POD), keys, look))
 
 
 async def _act(api: MemoryApi, deployment: Object, decision: Decision) -> float | None:
