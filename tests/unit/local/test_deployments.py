@@ -86,16 +86,13 @@ class World:
         while True:
             change = await self.told.get()
             pods = [pod for pod in self.api.all("Pod") if "deletionTimestamp" not in pod["metadata"]]
-            if pods:
-                self.most = max(self.most, len(pods))
+            self.most, self.least = max(self.most, len(pods)), min(self.least, sum(map(is_ready, pods)))
             if change.object["kind"] != "Pod" or change.type == "DELETED":
                 continue
             if change.type == "ADDED":
                 self.spawn(self.start(change.object))
             elif "deletionTimestamp" in change.object["metadata"] and change.object["spec"].get("nodeName"):
                 self.spawn(self.end(change.object))
-            ready = sum(1 for pod in pods if is_ready(pod))
-            self.least = min(self.least, ready) if self.least != 99 or ready else 99
 
     async def start(self, pod: Object) -> None:
         image = pod["spec"]["containers"][0]["image"]
