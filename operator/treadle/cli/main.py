@@ -14,6 +14,7 @@ from treadle import __version__
 COMMANDS = {
     "status": ("treadle.cli.show", "status"),
     "tree": ("treadle.cli.show", "status"),
+    "why": ("treadle.cli.why", "why"),
     "logs": ("treadle.cli.logs", "logs"),
     "wait": ("treadle.cli.wait", "wait"),
     "predict": ("treadle.cli.predict", "predict"),
