@@ -116,9 +116,8 @@ def served(answers: Answers, socket: Path | None = None, address: tuple[str, int
     """Serve on a port of loopback, a free one unless it is named, or on a Unix socket; yield the URL or the path."""
     handler = type("Scripted", (Handler,), {"answers": answers})
     kind = socketserver.ThreadingUnixStreamServer if socket else socketserver.ThreadingTCPServer
-    server = kind(str(socket) if socket else address, handler)
-    server.daemon_threads = True
-    server.block_on_close = False
+    threads = {"daemon_threads": True, "block_on_close": False, "allow_reuse_address": True}
+    server = type("Server", (kind,), threads)(str(socket) if socket else address, handler)
     thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
     thread.start()
     try:

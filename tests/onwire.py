@@ -15,7 +15,7 @@ KEPT = ("name", "labels", "annotations", "ownerReferences")
 
 
 @contextmanager
-def on_wire(objects: Iterable[Object], log_of: LogOf = lambda *_: None) -> Iterator[str]:
+def on_wire(objects: Iterable[Object], log_of: LogOf = lambda *_, **__: None) -> Iterator[str]:
     """Serve some objects in namespace demo; yield the URL.
 
     log_of: the file of what a container wrote, by namespace, pod and container.
