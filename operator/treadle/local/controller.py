@@ -3,13 +3,11 @@
 import asyncio
 import random
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from datetime import timedelta
 
-from treadle.api.base import stamp
 from treadle.control.engine.objects import controller_uid, is_deleting
 from treadle.control.engine.ports import POD, Gvk, Key, Object
 from treadle.local.api import Change, MemoryApi
-from treadle.local.lifecycle import GRACE_SECONDS, is_over
+from treadle.local.deletion import Policy
 
 LETTERS = "bcdfghjklmnpqrstvwxz2456789"
 """k8s.io/apimachinery/pkg/util/rand: no vowels, so that no name is a word."""
@@ -112,26 +110,10 @@ def reference(owner: Object) -> Object:
 
 
 async def end_pod(api: MemoryApi, pod: Object) -> None:
-    """Delete a pod as a server does: one with processes is marked, and goes when kubelet has ended them."""
+    """Delete a pod: one with processes is marked, and goes when kubelet has ended them."""
     live = await api.get(POD, pod["metadata"]["namespace"], pod["metadata"]["name"])
-    if live is None or live["metadata"]["uid"] != pod["metadata"]["uid"] or is_deleting(live):
-        return
-    if is_over(live) or not live["spec"].get("nodeName"):
-        await api.delete(live)
-        return
-    grace = live["spec"].get("terminationGracePeriodSeconds", GRACE_SECONDS)
-    marks = {"deletionTimestamp": stamp(api.now() + timedelta(seconds=grace)), "deletionGracePeriodSeconds": grace}
-    api.put({**live, "metadata": {**live["metadata"], **marks}})
-
-
-async def take_away(api: MemoryApi, pod: Object) -> None:
-    """Let a deleted pod go whose processes have ended; finalizers may hold it still."""
-    live = await api.get(POD, pod["metadata"]["namespace"], pod["metadata"]["name"])
-    if live is None or live["metadata"]["uid"] != pod["metadata"]["uid"]:
-        return
-    api.put({**live, "metadata": {**live["metadata"], "deletionGracePeriodSeconds": 0}})
-    if not live["metadata"].get("finalizers"):
-        await api.delete(live)
+    if live is not None and live["metadata"]["uid"] == pod["metadata"]["uid"] and not is_deleting(live):
+        api.erase(live, Policy.BACKGROUND)
 
 
 def condition(raw: Object, kind: str) -> Object | None:

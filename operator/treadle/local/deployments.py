@@ -25,7 +25,8 @@ from treadle.control.engine.ports import DEPLOYMENT, POD, Key, Object
 from treadle.local.api import MemoryApi
 from treadle.local.controller import LETTERS, children, control, keys_of, reference, write_status
 from treadle.local.lifecycle import Told, is_over
-from treadle.local.replicasets import REPLICA_SET, run_replicasets
+from treadle.local.replicasets import run_replicasets
+from treadle.local.types import REPLICA_SET
 
 HASH_LABEL = "pod-template-hash"
 REVISION = "deployment.kubernetes.io/revision"

@@ -29,7 +29,8 @@ from treadle.control.engine.ports import POD, Object
 from treadle.local import lifecycle, memory
 from treadle.local.addresses import Addresses
 from treadle.local.api import Change, MemoryApi
-from treadle.local.controller import take_away, write_status
+from treadle.local.controller import write_status
+from treadle.local.deletion import Policy
 from treadle.local.lifecycle import TERMINATED, grace_seconds, is_over
 from treadle.local.poddir import PodDirectory
 from treadle.local.runner import MOUNTED, RETRY_SECONDS, Runner
@@ -118,8 +119,7 @@ class Kubelet:
             if self._directory(pod).path not in self._pods:
                 self._directory(pod).remove()
         elif is_deleting(pod):
-            if pod["metadata"].get("deletionGracePeriodSeconds"):
-                await take_away(self._api, pod)
+            self._api.erase(pod, Policy.BACKGROUND, grace_seconds=0)
         elif not is_over(pod):
             self._begin(pod)
 
@@ -144,7 +144,7 @@ class Kubelet:
         if live is None:
             runner.directory.remove()
         elif is_deleting(live):
-            await take_away(self._api, live)
+            self._api.erase(live, Policy.BACKGROUND, grace_seconds=0)
 
     async def _address(self, runner: Runner) -> str:
         while (address := self._addresses.take()) is None:

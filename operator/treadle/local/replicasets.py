@@ -10,12 +10,11 @@ from datetime import datetime, timedelta
 
 from treadle.api.base import moment
 from treadle.control.engine.objects import is_deleting
-from treadle.control.engine.ports import POD, Gvk, Key, Object
+from treadle.control.engine.ports import POD, Key, Object
 from treadle.local.api import MemoryApi
 from treadle.local.controller import children, condition, control, end_pod, keys_of, start_pod, write_status
 from treadle.local.lifecycle import is_over
-
-REPLICA_SET = Gvk("apps", "v1", "ReplicaSet", "replicasets")
+from treadle.local.types import REPLICA_SET
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
 
-from treadle.control.engine.ports import CONFIG_MAP, POD, Gvk, Object
+from treadle.control.engine.ports import CONFIG_MAP, POD, Object
 from treadle.local import lifecycle, probes, supervised
 from treadle.local.addresses import trouble
 from treadle.local.api import MemoryApi
@@ -16,11 +16,11 @@ from treadle.local.environment import NoImage, Place, mount_paths, references
 from treadle.local.lifecycle import Container, Told, due, grace_seconds
 from treadle.local.mounts import Missing, mapped
 from treadle.local.poddir import LOG_TAIL_BYTES, Objects, PodDirectory, memory_limit, tail
+from treadle.local.types import SECRET
 
 NODE = "local"
 RETRY_SECONDS = 2.0
 """After this long a container that could not start is tried again, though nothing seems to have changed."""
-SECRET = Gvk("", "v1", "Secret", "secrets")
 MOUNTED = {"Secret": SECRET, "ConfigMap": CONFIG_MAP}
 
 

@@ -13,9 +13,10 @@ import virtual
 from treadle.api.base import moment, stamp
 from treadle.control.engine.ports import DEPLOYMENT, POD
 from treadle.local.api import Change, MemoryApi
-from treadle.local.controller import take_away
+from treadle.local.deletion import Policy
 from treadle.local.deployments import REVISION, bounds, run_deployments, template_hash
-from treadle.local.replicasets import REPLICA_SET, decide, worth
+from treadle.local.replicasets import decide, worth
+from treadle.local.types import REPLICA_SET
 
 type Object = dict[str, Any]
 
@@ -103,7 +104,7 @@ class World:
 
     async def end(self, pod: Object) -> None:
         await asyncio.sleep(1)
-        await take_away(self.api, pod)
+        self.api.erase(pod, Policy.BACKGROUND, grace_seconds=0)
 
     def put(self, pod: Object, phase: str, *, ready: bool) -> None:
         live = self.api.find("Pod", "demo", pod["metadata"]["name"])
