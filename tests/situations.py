@@ -327,7 +327,7 @@ def left(row: Object, **more: Any) -> tuple[Object, ...]:
 
 SITUATIONS: dict[str, Callable[[], Situation]] = {
     "a DataSource fetches its first version": lambda: Situation(
-        "DataSource", "InProgress", (source(data_source(**SCHEDULED)),), (FETCH_POD,),
+        "DataSource", "InProgress", (source(UNDER_WAY, FETCH_JOB, FETCH_POD),), (FETCH_POD,),
         {"flights-3f9a0c12de-x": {"step": "ingest", "stage": "transform", "percentage": 40}},
     ),
     "a version is published": lambda: Situation("DataSource", "Current", (PUBLISHED,)),

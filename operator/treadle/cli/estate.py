@@ -54,10 +54,10 @@ class Estate:
         found = [pod for pod in self.pods if is_of(pod, owner)]
         return tuple(sorted(found, key=lambda pod: str(pod["metadata"].get("creationTimestamp"))))
 
-    def progress_of(self, owner: Object) -> Object:
-        """Return how far the step of an object is, as its newest running pod told; nothing if none did."""
-        told = [self.progress[name_of(pod)] for pod in self.pods_of(owner) if name_of(pod) in self.progress]
-        return told[-1] if told else {}
+    def pod_of(self, job_name: str) -> Object | None:
+        """Return the newest pod of a Job."""
+        made = [pod for pod in self.pods if any(each.get("name") == job_name for each in owners_of(pod))]
+        return max(made, key=lambda pod: str(pod["metadata"].get("creationTimestamp")), default=None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -280,6 +280,12 @@ def conditions(thing: Object) -> Iterator[Object]:
 def is_true(thing: Object, type_: str) -> bool:
     """Say whether a condition is True."""
     return condition(thing, type_).get("status") == "True"
+
+
+def owners_of(thing: Object) -> list[Object]:
+    """Return an object's owner references."""
+    found: list[Object] = thing["metadata"].get("ownerReferences") or []
+    return found
 
 
 def is_of(child: Object, owner: Object) -> bool:

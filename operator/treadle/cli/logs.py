@@ -105,7 +105,7 @@ def gone(estate: Estate, owners: Sequence[Object]) -> Iterator[str]:
                     f"are gone; what came of it stands in {owner['kind']} {name_of(owner)}"
                 )
         if not jobs and not estate.pods_of(owner) and owner["kind"] != "ModelDeployment":
-            yield f"{owner['kind']} {name_of(owner)}: no Job of it is there, or it was removed after its time"
+            yield f"{owner['kind']} {name_of(owner)}: no Job of it is there (none yet, or removed after its time)"
 
 
 def is_made_by(pod: Object, job: Object) -> bool:

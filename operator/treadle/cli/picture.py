@@ -104,13 +104,20 @@ def mark(head: Object, stalled: Object) -> str:
     return "bad" if head["reason"] == "NoReadyPods" else "waiting"
 
 
-def _running(estate: Estate, thing: Object, percentage: int | None, remaining: int | None = None) -> Object:
-    """Return how far a step is: as its pod tells, else as status says."""
-    told = estate.progress_of(thing)
+ENDED = frozenset({"Succeeded", "Failed"})
+"""Phases of a pod whose result nobody has taken yet."""
+
+
+def _running(estate: Estate, job_name: str | None, percentage: int | None, remaining: int | None = None) -> Object:
+    """Return how far the step of a Job is: as its pod tells, else as status says."""
+    pod = estate.pod_of(job_name) if job_name else None
+    phase = status_of(pod).get("phase") if pod is not None else "Pending"
+    told = estate.progress.get(name_of(pod), {}) if pod is not None else {}
+    stage = "ending" if phase in ENDED else "starting" if phase == "Pending" else told.get("stage")
     return {
-        "percentage": max(told.get("percentage", 0), percentage or 0),
-        "stage": told.get("stage"),
-        "remainingSeconds": told.get("estimatedRemainingSeconds", remaining),
+        "percentage": 100 if phase == "Succeeded" else told.get("percentage", percentage or 0),
+        "stage": stage,
+        "remainingSeconds": None if phase in ENDED else told.get("estimatedRemainingSeconds", remaining),
     }
 
 
@@ -138,7 +145,7 @@ def _data(estate: Estate, source: Object) -> Object:
         }
         if last
         else None,
-        "running": _running(estate, source, last.get("percentage")) if is_running else None,
+        "running": _running(estate, last["jobName"], last.get("percentage")) if is_running else None,
         "nextAt": record.get("nextScheduleTime"),
         "isSuspended": bool(source["spec"].get("suspend")),
     }
@@ -203,7 +210,9 @@ def _run(estate: Estate, run: Object) -> Object:
         else None,
         "startedAt": record.get("startTime"),
         "endedAt": record.get("completionTime"),
-        "running": _running(estate, run, progress.get("percentage"), progress.get("estimatedRemainingSeconds"))
+        "running": _running(
+            estate, record.get("jobName"), progress.get("percentage"), progress.get("estimatedRemainingSeconds")
+        )
         if is_running
         else None,
         "retries": record.get("retries") or 0,
@@ -320,6 +329,8 @@ def _monitor(estate: Estate, monitor: Object) -> Object:
     last, drift, attempt = record.get("lastWindow"), record.get("drift"), record.get("attempt") or {}
     blocked, request = condition(monitor, "RetrainBlocked"), record.get("request")
     is_running = bool(attempt) and not attempt.get("finished") and not attempt.get("reason")
+    # Until the log of a window has arrived, its attempt has no Job.
+    is_made = is_running and estate.pod_of(attempt["jobName"]) is not None
     needed = (spec.get("window") or {}).get("minSamples", MIN_SAMPLES)
     return {
         "name": name_of(monitor),
@@ -341,7 +352,7 @@ def _monitor(estate: Estate, monitor: Object) -> Object:
         }
         if drift
         else None,
-        "running": _running(estate, monitor, None) if is_running and estate.progress_of(monitor) else None,
+        "running": _running(estate, attempt["jobName"], None) if is_made else None,
         "blocked": {
             "reason": blocked["reason"],
             "message": bare(blocked["message"]),

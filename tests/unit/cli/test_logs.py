@@ -99,9 +99,9 @@ def test_jobs_whose_pods_are_gone_are_told(script: Answers) -> None:
     assert result.stderr.splitlines() == [
         "ingest: the pods of Job flights-1 (Complete at 2026-01-05T08:05:00Z) are gone; what came of it stands in "
         "DataSource flights",
-        "TrainingJob flights-late-7c20d91e4a: no Job of it is there, or it was removed after its time",
-        "TrainingJob flights-late-5be1c0a7d2: no Job of it is there, or it was removed after its time",
-        "Monitor flights-late: no Job of it is there, or it was removed after its time",
+        "TrainingJob flights-late-7c20d91e4a: no Job of it is there (none yet, or removed after its time)",
+        "TrainingJob flights-late-5be1c0a7d2: no Job of it is there (none yet, or removed after its time)",
+        "Monitor flights-late: no Job of it is there (none yet, or removed after its time)",
     ]
 
 

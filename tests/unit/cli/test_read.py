@@ -1,6 +1,5 @@
 """Reading a namespace, and the commands that show it: rights that are missing are told, never shown as nothing."""
 
-import copy
 import json
 import threading
 from collections.abc import Iterator
@@ -157,24 +156,22 @@ def test_a_name_that_is_not_there_is_told_with_those_that_are(script: Answers) -
 
 
 def test_watching_prints_each_change_until_the_time_is_over(script: Answers) -> None:
-    path = f"GET {ours('TrainingJob', 'demo')}"
-    later = copy.deepcopy(list(RUNNING.estate.runs))
-    for run in later:
-        run["status"]["progress"]["percentage"] = 90
-    is_changed = threading.Event()
+    path, is_changed = f"GET {ours('TrainingJob', 'demo')}", threading.Event()
 
     def runs(asked: Asked) -> Any:
-        if "watch" in asked.query:
-            is_changed.set()
-            return events(("MODIFIED", later[0]), pause=0.5)(asked)
-        return listed("TrainingJob", *(later if is_changed.is_set() else RUNNING.estate.runs))
+        if "watch" not in asked.query:
+            return listed("TrainingJob", *RUNNING.estate.runs)
+        is_changed.set()
+        return events(("MODIFIED", RUNNING.estate.runs[0]), pause=0.5)(asked)
 
+    told = (RUNNING.progress or {})[POD]
     script.routes[path] = runs
+    script.routes[f"GET {PROGRESS}"] = lambda _: (200, told | ({"percentage": 90} if is_changed.is_set() else {}))
     # Before the first look no watch has begun; the first event tells of a change.
     result = CliRunner().invoke(command, ["-w", "--timeout", "2s", "-o", "json"])
-    told = [json.loads(line)["models"][0]["training"]["runs"][0]["running"]["percentage"]
-            for line in result.stdout.splitlines()]  # fmt: skip
-    assert (result.exit_code, told[-1], len(told) <= 2) == (0, 90, True)
+    shown = [json.loads(line)["models"][0]["training"]["runs"][0]["running"]["percentage"]
+             for line in result.stdout.splitlines()]  # fmt: skip
+    assert (result.exit_code, shown[-1], len(shown) <= 2) == (0, 90, True)
 
 
 def test_a_watch_tells_of_events_and_ends_for_what_may_not_be_watched(cluster: Cluster, script: Answers) -> None:

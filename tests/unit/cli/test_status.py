@@ -179,7 +179,9 @@ def test_a_monitor_that_judges_shows_a_bar_by_what_its_pod_tells() -> None:
     attempt = {**monitor["status"]["attempt"], "finished": False}
     judging = {**monitor, "status": {**monitor["status"], "attempt": attempt}}
     marks = {"treadle.dev/kind": "Monitor", "treadle.dev/name": "flights-late", "treadle.dev/role": "monitor"}
-    pod = {"kind": "Pod", "metadata": {"name": "m-x", "labels": marks}, "status": {"phase": "Running"}}
+    owners = [{"kind": "Job", "name": attempt["jobName"]}]
+    metadata = {"name": "m-x", "labels": marks, "ownerReferences": owners}
+    pod = {"kind": "Pod", "metadata": metadata, "status": {"phase": "Running"}}
     told = {"step": "monitor", "stage": "judge", "percentage": 70, "estimatedRemainingSeconds": 9}
     source, run, deployment = others
     estate = Estate("demo", (source,), (run,), (deployment,), (judging,), pods=(pod,), progress={"m-x": told})
@@ -189,6 +191,32 @@ def test_a_monitor_that_judges_shows_a_bar_by_what_its_pod_tells() -> None:
         "██████████████░░░░░░  70 % · judge · about 9 s left" in text
         for text in texts(screen(facts, situation.now, 100))
     )
+
+
+# phase of the pod, what it tells -> percentage, stage, remaining seconds; status says 20 %
+PHASES: dict[str, tuple[Any, Any, tuple[Any, ...]]] = {
+    "no pod is there yet": (None, None, (20, "starting", None)),
+    "the pod waits": ("Pending", None, (20, "starting", None)),
+    "the pod does not answer": ("Running", None, (20, None, None)),
+    "the pod tells": (
+        "Running", {"stage": "split", "percentage": 60, "estimatedRemainingSeconds": 4}, (60, "split", 4),
+    ),
+    "a second pod begins anew": ("Running", {"stage": "collect", "percentage": 0}, (0, "collect", None)),
+    "its result is not taken yet": ("Succeeded", None, (100, "ending", None)),
+    "it failed": ("Failed", None, (20, "ending", None)),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("phase", "told", "expected"), PHASES.values(), ids=PHASES.keys())
+def test_how_far_a_fetch_is(phase: str | None, told: Any, expected: tuple[Any, ...]) -> None:
+    situation = SITUATIONS["a DataSource fetches its first version"]()
+    [source], [pod] = situation.objects, situation.pods
+    attempt = {**source["status"]["lastAttempt"], "percentage": 20}
+    found = {**source, "status": {**source["status"], "lastAttempt": attempt}}
+    pods = ({**pod, "status": {"phase": phase}},) if phase else ()
+    estate = Estate("demo", (found,), pods=pods, progress={name_of(pod): told} if told else {})
+    running = pictures(estate)[0]["data"][0]["running"]
+    assert (running["percentage"], running["stage"], running["remainingSeconds"]) == expected
 
 
 # Numbers and times.
