@@ -58,7 +58,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         missing = error.name or "treadle"
         if missing.partition(".")[0] == "treadle":
             raise
-        extra = program.extra if program else "cli" if missing == "click" else "cli,worker"
+        extra = program.extra if program else extra_of(words, missing)
         sys.stderr.write(
             f"{' '.join(['treadle', *words[:1]])} needs the Python module {missing}, which is not installed. "
             f'Install it: pip install "treadle[{extra}]"\n'
@@ -75,6 +75,13 @@ def complete() -> int:
         return EXIT_USAGE
     sys.stdout.write(for_kubectl(Commands(PROGRAMS), sys.argv[1:]))
     return 0
+
+
+def extra_of(words: Sequence[str], missing: str) -> str:
+    """Return the optional dependencies by which a command gets a module that is missing."""
+    if missing == "click":
+        return "cli"
+    return "local" if words[:1] == ["up"] else "cli,worker"
 
 
 def _command(words: Sequence[str]) -> int:

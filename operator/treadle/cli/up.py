@@ -142,7 +142,7 @@ class Foreground:
                 self._wished = self._files.read()
                 self.say("the files changed; applied again")
             except click.ClickException as problem:
-                self.say(f"the files changed and were not applied: {problem.format_message()}")
+                self.say(f"the files changed; they were not applied: {problem.format_message()}")
                 self._wished = []
 
     async def draw(self, running: "Running") -> None:

@@ -71,13 +71,13 @@ async def up(folder: Folder, port: int, namespaces: Sequence[str], act: Act) -> 
         api.restore(*objects.load())
         told: asyncio.Queue[Change] = asyncio.Queue()
         api.subscribe(told)
-        keeping = asyncio.create_task(keep(told, objects), name="the state's keeper")
-        await prepare(api, folder, namespaces)
         kubelet = Kubelet(api, folder.pods)
         try:
             server = await serve(api, HOST, port, log_of=kubelet.log_of)
         except OSError as error:
             raise Unusable(f"port {port} of {HOST} cannot be had: {error.strerror}; take another: --port N") from error
+        keeping = asyncio.create_task(keep(told, objects), name="the state's keeper")
+        await prepare(api, folder, namespaces)
         folder.kubeconfig.write_text(kubeconfig(server.url, namespaces[0]), encoding="utf-8")
         pods = HttpPods(SETTINGS.pod_timeout_seconds)
         operator = Operator(KINDS, api, pods, SETTINGS)
