@@ -95,6 +95,8 @@ def predict(
         click.echo(json.dumps(told, sort_keys=True, ensure_ascii=False, indent=2))
     else:
         write(told)
+        if told["status"] == 400 and values and not example:
+            click.echo("--example fills the inputs that no KEY=VALUE gives", err=True)
     click.get_current_context().exit(0 if told["status"] == 200 else 1)
 
 

@@ -132,8 +132,9 @@ def test_a_refusal_of_the_server_is_printed_as_it_came(script: Answers) -> None:
     text = 'column "hour": expected INT64, found datatype "BYTES"; for example: {"inputs": []}'
     script.routes[f"POST {BASE}/infer"] = 400, {"error": text}
     result = run()
-    assert (result.exit_code, result.stdout.splitlines()[1]) == (1, text)
+    assert (result.exit_code, result.stdout.splitlines()[1], result.stderr) == (1, text, "")
     assert result.stdout.startswith("400  ")
+    assert run("hour=3").stderr == "--example fills the inputs that no KEY=VALUE gives\n"
 
 
 WRONG: dict[str, tuple[dict[str, Any], tuple[str, ...], int, str]] = {
