@@ -25,9 +25,11 @@ from treadle.control.engine.ports import DEPLOYMENT, POD, Key, Object
 from treadle.local.api import MemoryApi
 from treadle.local.controller import LETTERS, children, control, keys_of, reference, write_status
 from treadle.local.lifecycle import Told, is_over
+from treadle.local.recorder import record
 from treadle.local.replicasets import run_replicasets
 from treadle.local.types import REPLICA_SET
 
+COMPONENT = "deployment-controller"
 HASH_LABEL = "pod-template-hash"
 REVISION = "deployment.kubernetes.io/revision"
 PROGRESS_SECONDS = 600
@@ -95,14 +97,23 @@ async def _act(api: MemoryApi, deployment: Object, decision: Decision) -> float 
         live = await api.get(REPLICA_SET, namespace, name)
         if live is not None:
             api.put({**live, "spec": {**live["spec"], "replicas": replicas}})
+            _tell_scale(api, deployment, name, _replicas(live), replicas)
     for old in decision.removed:
         await api.delete(old)
     if decision.new is not None and await api.create(decision.new) is None:
         # Another's, by chance or from a former Deployment of this name that is still going.
         return NAME_TAKEN_SECONDS
+    if decision.new is not None:
+        _tell_scale(api, deployment, decision.new["metadata"]["name"], 0, _replicas(decision.new))
     await _mark(api, deployment, decision.revision)
     await write_status(api, DEPLOYMENT, deployment, decision.status)
     return decision.again
+
+
+def _tell_scale(api: MemoryApi, deployment: Object, name: str, before: int, after: int) -> None:
+    way = "up" if after > before else "down"
+    told = Told("ScalingReplicaSet", f"Scaled {way} replica set {name} from {before} to {after}")
+    record(api, deployment, told, COMPONENT)
 
 
 async def _mark(api: MemoryApi, deployment: Object, revision: str) -> None:

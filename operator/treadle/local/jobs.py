@@ -10,7 +10,7 @@ that were deleted meanwhile. A pod that is deleted counts as no try.
 """
 
 import random
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -20,7 +20,9 @@ from treadle.control.engine.ports import JOB, POD, Key, Object
 from treadle.local.api import MemoryApi
 from treadle.local.controller import children, condition, control, end_pod, keys_of, start_pod, write_status
 from treadle.local.lifecycle import Told, dated, is_over
+from treadle.local.recorder import record
 
+COMPONENT = "job-controller"
 BACKOFF_LIMIT = 6
 FIRST_BACKOFF_SECONDS = 10
 LONGEST_BACKOFF_SECONDS = 600
@@ -71,13 +73,32 @@ async def run_jobs(api: MemoryApi, rng: random.Random | None = None) -> None:
             return None
         # The status first: a pod that starts before its Job has a startTime would be one that nobody asked for.
         await write_status(api, JOB, job, decision.status)
+        for told, is_warning in news(job, decision.status):
+            record(api, job, told, COMPONENT, is_warning=is_warning)
         for pod in decision.ends:
             await end_pod(api, pod)
+            record(api, job, Told("SuccessfulDelete", f"Deleted pod: {pod['metadata']['name']}"), COMPONENT)
         for _ in range(decision.starts):
-            await start_pod(api, job, labels(job), chance)
+            pod = await start_pod(api, job, labels(job), chance)
+            record(api, job, Told("SuccessfulCreate", f"Created pod: {pod['metadata']['name']}"), COMPONENT)
         return decision.again
 
     await control(api, (JOB, POD), keys_of("Job"), look)
+
+
+def news(job: Object, status: Object) -> Iterator[tuple[Told, bool]]:
+    """Yield what a new status is told of by an Event, and whether that is a warning."""
+    before = {(entry["type"], entry["status"]) for entry in (job.get("status") or {}).get("conditions") or []}
+    for entry in status.get("conditions") or []:
+        if (entry["type"], entry["status"]) in before:
+            continue
+        if entry["type"] == "Complete":
+            yield Told("Completed", "Job completed"), False
+        elif entry["type"] == "Failed":
+            yield Told(entry["reason"], entry["message"]), True
+        elif entry["type"] == "Suspended":
+            reason = "Suspended" if entry["status"] == "True" else "Resumed"
+            yield Told(reason, entry["message"]), False
 
 
 def labels(job: Object) -> dict[str, str]:

@@ -33,9 +33,11 @@ from treadle.local.controller import write_status
 from treadle.local.deletion import Policy
 from treadle.local.lifecycle import TERMINATED, grace_seconds, is_over
 from treadle.local.poddir import PodDirectory
+from treadle.local.recorder import forget
 from treadle.local.runner import MOUNTED, RETRY_SECONDS, Runner
 
 SAMPLE_SECONDS = 0.5
+EVENTS_SECONDS = 60.0
 CLOSE_SECONDS = 10.0
 """How long a pod may take to end when the cluster does; a server stores its log meanwhile."""
 NO_ADDRESS = "0/1 nodes are available: 1 Too many pods: every loopback address of this node is in use."
@@ -62,6 +64,7 @@ class Kubelet:
         await self._take_over()
         self._spawn(self._follow(told))
         self._spawn(self._watch_memory())
+        self._spawn(self._forget_events())
         await self._failed
 
     async def close(self) -> None:
@@ -162,6 +165,11 @@ class Kubelet:
                 if await asyncio.to_thread(memory.used, process.supervisor_pid, limit) > limit:
                     process.is_out_of_memory = True
                     process.send(signal.SIGKILL)
+
+    async def _forget_events(self) -> None:
+        while True:
+            await forget(self._api)
+            await asyncio.sleep(EVENTS_SECONDS)
 
     def _directory(self, pod: Object) -> PodDirectory:
         return PodDirectory(self._root / f"{pod['metadata']['namespace']}_{pod['metadata']['name']}")

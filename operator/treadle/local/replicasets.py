@@ -13,8 +13,11 @@ from treadle.control.engine.objects import is_deleting
 from treadle.control.engine.ports import POD, Key, Object
 from treadle.local.api import MemoryApi
 from treadle.local.controller import children, condition, control, end_pod, keys_of, start_pod, write_status
-from treadle.local.lifecycle import is_over
+from treadle.local.lifecycle import Told, is_over
+from treadle.local.recorder import record
 from treadle.local.types import REPLICA_SET
+
+COMPONENT = "replicaset-controller"
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,8 +41,10 @@ async def run_replicasets(api: MemoryApi, rng: random.Random) -> None:
         decision = decide(replica_set, await children(api, POD, replica_set), api.now())
         for pod in decision.ends:
             await end_pod(api, pod)
+            record(api, replica_set, Told("SuccessfulDelete", f"Deleted pod: {pod['metadata']['name']}"), COMPONENT)
         for _ in range(decision.starts):
-            await start_pod(api, replica_set, {}, rng)
+            pod = await start_pod(api, replica_set, {}, rng)
+            record(api, replica_set, Told("SuccessfulCreate", f"Created pod: {pod['metadata']['name']}"), COMPONENT)
         await write_status(api, REPLICA_SET, replica_set, decision.status)
         return decision.again
 

@@ -16,6 +16,7 @@ from treadle.local.environment import NoImage, Place, mount_paths, references
 from treadle.local.lifecycle import Container, Told, due, grace_seconds
 from treadle.local.mounts import Missing, mapped
 from treadle.local.poddir import LOG_TAIL_BYTES, Objects, PodDirectory, memory_limit, tail
+from treadle.local.recorder import record
 from treadle.local.types import SECRET
 
 NODE = "local"
@@ -143,8 +144,7 @@ class Runner:
         name, now = container["name"], self._api.now()
         program = self._program(container, objects)
         if isinstance(program, Told):
-            # No change to be looked at: what would be looked at is whether it can start now.
-            self._containers[name] = replace(self._containers[name], hindrance=program)
+            self._hinder(name, program)
             return
         began = self._containers[name].began(now)
         try:
@@ -157,6 +157,16 @@ class Runner:
         is_ready = is_started and "readinessProbe" not in container
         self._note(name, replace(began, pid=process.pid, is_started=is_started, is_ready=is_ready))
         self._group.create_task(self._attend(container, process))
+
+    def _hinder(self, name: str, hindrance: Told) -> None:
+        """Note what keeps a container from its start; that alone is no reason to try again at once."""
+        if self._containers[name].hindrance != hindrance:
+            reason = "FailedMount" if hindrance.message.startswith("MountVolume") else "Failed"
+            self._record(Told(reason, hindrance.message))
+        self._containers[name] = replace(self._containers[name], hindrance=hindrance)
+
+    def _record(self, told: Told) -> None:
+        record(self._api, self.pod, told, "kubelet", is_warning=told.reason != "Killing")
 
     def _program(self, container: Object, objects: Objects) -> supervised.Program | Told:
         """Return what to start, all that it needs being in its place; or why it cannot start now."""
@@ -191,6 +201,9 @@ class Runner:
         reason = "OOMKilled" if process.is_out_of_memory else "Completed" if code == 0 else "Error"
         del self._processes[name]
         self._note(name, self._containers[name].ended(code, Told(reason, message), self._api.now()))
+        if self.pod["spec"].get("restartPolicy") != "Never" and lifecycle.backoff_seconds(self._containers[name]):
+            where = f"{self.pod['metadata']['name']}_{self.namespace}({self.uid})"
+            self._record(Told("BackOff", f"Back-off restarting failed container {name} in pod {where}"))
 
     def _stop(self, name: str, grace: float) -> None:
         if name not in self._stopping and name in self._processes:
@@ -213,17 +226,24 @@ class Runner:
         """Ask a container's probes until cancelled: first whether it has started, then the others."""
         name = container["name"]
         if (probe := container.get("startupProbe")) is not None:
-            if not await probes.watch(probe, partial(self._ask, name, probe), lambda _: True):
-                self._fail(name, probe)
+            if not await probes.watch(probe, partial(self._asked, "Startup", name, probe), lambda _: True):
+                self._fail("startup", name, probe)
                 return
             is_ready = "readinessProbe" not in container
             self._note(name, replace(self._containers[name], is_started=True, is_ready=is_ready))
         async with asyncio.TaskGroup() as group:
             if (probe := container.get("readinessProbe")) is not None:
-                group.create_task(probes.watch(probe, partial(self._ask, name, probe), partial(self._ready, name)))
+                asked = partial(self._asked, "Readiness", name, probe)
+                group.create_task(probes.watch(probe, asked, partial(self._ready, name)))
             if (probe := container.get("livenessProbe")) is not None:
-                await probes.watch(probe, partial(self._ask, name, probe), operator.not_)
-                self._fail(name, probe)
+                await probes.watch(probe, partial(self._asked, "Liveness", name, probe), operator.not_)
+                self._fail("liveness", name, probe)
+
+    async def _asked(self, kind: str, name: str, probe: Object) -> str:
+        problem = await self._ask(name, probe)
+        if problem:
+            self._record(Told("Unhealthy", f"{kind} probe failed: {problem}"))
+        return problem
 
     async def _ask(self, name: str, probe: Object) -> str:
         return await probes.ask(probe, self._specs[name], self._address, partial(self._execute, name))
@@ -232,8 +252,9 @@ class Runner:
         self._note(name, replace(self._containers[name], is_ready=holds))
         return False
 
-    def _fail(self, name: str, probe: Object) -> None:
+    def _fail(self, kind: str, name: str, probe: Object) -> None:
         """End a container that does not answer; its restart policy says what follows."""
+        self._record(Told("Killing", f"Container {name} failed {kind} probe"))
         self._stop(name, float(probe.get("terminationGracePeriodSeconds", grace_seconds(self.pod))))
 
     async def _execute(self, name: str, command: list[str], seconds: float) -> str:
