@@ -19,7 +19,8 @@ from treadle.control.engine.objects import is_deleting
 from treadle.control.engine.ports import JOB, POD, Key, Object
 from treadle.local.api import MemoryApi
 from treadle.local.controller import children, condition, control, end_pod, keys_of, start_pod, write_status
-from treadle.local.lifecycle import Told, dated, is_over
+from treadle.local.lifecycle import Told, is_over
+from treadle.local.podstatus import dated
 from treadle.local.recorder import record
 
 COMPONENT = "job-controller"

@@ -26,13 +26,14 @@ from typing import Any
 
 from treadle.control.engine.objects import is_deleting
 from treadle.control.engine.ports import POD, Object
-from treadle.local import lifecycle, memory
+from treadle.local import memory, podstatus
 from treadle.local.addresses import Addresses
 from treadle.local.api import Change, MemoryApi
 from treadle.local.controller import write_status
 from treadle.local.deletion import Policy
-from treadle.local.lifecycle import TERMINATED, grace_seconds, is_over
+from treadle.local.lifecycle import grace_seconds, is_over
 from treadle.local.poddir import PodDirectory
+from treadle.local.podstatus import TERMINATED
 from treadle.local.recorder import forget
 from treadle.local.runner import MOUNTED, RETRY_SECONDS, Runner
 
@@ -94,7 +95,7 @@ class Kubelet:
         for pod in pods:
             self._directory(pod).clear()
             if (pod.get("status") or {}).get("startTime") and not is_over(pod) and not is_deleting(pod):
-                await write_status(self._api, POD, pod, lifecycle.lost(pod, self._api.now()))
+                await write_status(self._api, POD, pod, podstatus.lost(pod, self._api.now()))
             else:
                 await self._told(Change("ADDED", pod))
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 from functools import partial
 
 from treadle.control.engine.ports import CONFIG_MAP, POD, Object
-from treadle.local import lifecycle, probes, supervised
+from treadle.local import lifecycle, podstatus, probes, supervised
 from treadle.local.addresses import trouble
 from treadle.local.api import MemoryApi
 from treadle.local.controller import write_status
@@ -124,7 +124,7 @@ class Runner:
         if (live := await self.live()) is None:
             return
         addresses, now = (self._address, self._node), self._api.now()
-        said = lifecycle.status(
+        said = podstatus.status(
             live, self._containers, addresses, now, verdict=self._verdict, is_ending=self._is_ending
         )
         await write_status(self._api, POD, live, said)

@@ -14,8 +14,9 @@ from treadle.api.base import moment, stamp
 from treadle.control.engine.ports import DEPLOYMENT, POD
 from treadle.local.api import Change, MemoryApi
 from treadle.local.deletion import Policy
-from treadle.local.deployments import REVISION, bounds, run_deployments, template_hash
+from treadle.local.deployments import run_deployments
 from treadle.local.replicasets import decide, worth
+from treadle.local.rollout import REVISION, bounds, template_hash
 from treadle.local.types import REPLICA_SET
 
 type Object = dict[str, Any]
