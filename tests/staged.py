@@ -1,11 +1,15 @@
 """A namespace with a past: many versions, a trial under way and windows that moved, each status by its own pass."""
 
+import base64
 import math
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
+from answers import listed, status
 from builders import digest, ended_pod, ingest_result, job, monitor, monitor_result, over, train_result, version
+from monitored import ALL, PREFIX, Row, Silent, World, answer, flights_schema, late
 from served import arm, candidate, decision, held, pod
 from situations import CANARY, Situation, fetched, served, server_pods, started, trained
 from toys import SETTINGS
@@ -14,11 +18,16 @@ from treadle.api.datasource import DatasetVersion
 from treadle.api.modeldeployment import ModelDeploymentStatus
 from treadle.api.monitor import Monitor
 from treadle.api.names import sha256
+from treadle.cli.estate import paths
 from treadle.control.engine.ports import Object
 from treadle.control.jobs import Runs
 from treadle.control.monitor import seen as monitor_seen
 from treadle.control.monitor import status as monitor_status
 from treadle.control.monitor.due import begun, bounds, size
+from treadle.monitoring.step import monitor as monitor_step
+from treadle.serving.log import RequestLog
+from treadle.serving.metrics import Counts, Exporter, Levels
+from treadle.store.blobs import put_bytes
 
 NOW = datetime(2026, 1, 5, 8, 10, tzinfo=UTC)
 UNTIL = "2026-02-04T08:00:00Z"
@@ -189,3 +198,112 @@ def server(name: str, champion: str, tried: str) -> Any:
     both = [{**held(letter, "Serving"), "digest": told} for letter, told in (("a", champion), ("b", tried))]
     return pod(f"flights-late-server-7d9c4-{name}", champion=both[0], candidate=both[1], arms=arms, rows=18211,
                created="2026-01-05T08:08:00Z")  # fmt: skip
+
+
+KINDS = {"sources": "DataSource", "runs": "TrainingJob", "deployments": "ModelDeployment", "monitors": "Monitor",
+         "jobs": "Job", "pods": "Pod", "workloads": "Deployment", "services": "Service", "events": "Event"}  # fmt: skip
+LEASES = "/apis/coordination.k8s.io/v1/leases"
+
+
+def answered(situation: Situation, bucket: Path | None = None) -> dict[str, Any]:
+    """Return what an API server answers of a situation.
+
+    bucket: the directory that is the bucket of Secret treadle-store; None: there is no such Secret.
+    """
+    estate, api = situation.estate, "/api/v1/namespaces/demo"
+    found = {f"GET {path}": listed(KINDS[part], *getattr(estate, part)) for part, path in paths("demo").items()}
+    namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "demo", "uid": "ns"}}
+    found |= {
+        "GET /version": (200, {"gitVersion": "v1.35.4"}),
+        f"GET {api}": (200, namespace),
+        f"GET {LEASES}": listed("Lease"),
+    }
+    secret = f"GET {api}/secrets/treadle-store"
+    found[secret] = status(404, "NotFound", 'secrets "treadle-store" not found')
+    if bucket is not None:
+        data = {"bucket": bucket.name, "endpoint": f"file://{bucket.parent}"}
+        coded = {key: base64.b64encode(text.encode()).decode() for key, text in data.items()}
+        found[secret] = (200, {"kind": "Secret", "metadata": {"name": "treadle-store"}, "data": coded})
+    for deployment in estate.deployments:
+        record = deployment.get("status") or {}
+        arms = [record[arm]["digest"] for arm in ("champion", "candidate") if record.get(arm)]
+        for pod_ in estate.pods:
+            found[f"GET {api}/pods/{pod_['metadata']['name']}:8081/proxy/metrics"] = (200, metrics(arms))
+    return found
+
+
+def metrics(digests: Sequence[str]) -> str:
+    """Return what a server tells that answered 200 requests by its first model, and 20 by its second, one failed."""
+    counts = Counts()
+    for digest_, answers in zip(digests, (200, 20), strict=False):
+        for number in range(answers):
+            counts.answered(digest_, 0.004 if number else 0.1, failed=number == 0)
+    levels = Levels(plan=3, waiting=0, log_rows=220, log_dropped=0, ready=True)
+    return Exporter(counts, lambda: levels).text().decode()
+
+
+CARD = """---
+model_name: "flights-late"
+version: "v16"
+---
+
+# flights-late v16
+
+**Promote**: average_precision 0.480726 <script>document.title = "taken"</script>
+
+|  |  |
+|--|--|
+| Digest | `{digest}` |
+| Task | BinaryClassification: `late` from 6 columns |
+
+## Intended use
+
+Predict `late`. [Pages](https://example.com/a) may be linked, [scripts](javascript:alert(1)) not, and
+![images](https://example.com/pixel.png) are not asked for.
+
+## Metrics
+
+| Metric | Slice | Rows | Value | Lower | Upper |
+|--|--|--|--|--|--|
+| average_precision | all | 32605 | 0.480726 | 0.471726 | 0.489726 |
+"""
+
+
+def rows(hours: tuple[int, int], count: int) -> list[Row]:
+    """Return so many flights, evenly over some hours of the day."""
+    first_, span = hours[0], hours[1] - hours[0]
+    return [
+        {
+            "hour": (first_ + 7 * number % span) % 24,
+            "weekday": 1 + number % 7,
+            "distance": 100 + 53 * number % 2400,
+            "carrier": ("UA", "B6", "EV", "AA", "US")[number % 11 % 5],
+            "origin": ("EWR", "JFK", "LGA")[number % 3],
+            "dest": f"D{number % 17 * (number % 3)}",
+        }
+        for number in range(count)
+    ]
+
+
+def shown(directory: Path) -> tuple[Situation, Path]:
+    """Return the stage with a bucket: its last window was judged by the real step, and its champion has a card."""
+    world, schema = World(directory), flights_schema()
+    known, sent = rows((5, 23), 3000), rows((9, 28), 900)
+    champion = world.publish(schema, known, [late(found) for found in known])
+
+    def add(log: RequestLog) -> None:
+        for hour in range(24):
+            world.now, batch = datetime(2013, 4, 3, hour, tzinfo=UTC), sent[hour::24]
+            ids = [f"{hour}-{number}" for number in range(len(batch))]
+            log.add(answer(schema, batch, champion, ids, [late(found) for found in batch]), schema, ALL)
+
+    world.serve(add)
+    step = world.step(champion, "2013-04-03T00:00:00Z", "2013-04-04T00:00:00Z", run=7)
+    situation = stage(last=monitor_step(step, world.store, Silent()))
+    served_ = next(each for each in situation.objects if each["kind"] == "ModelDeployment")["status"]["champion"]
+    card = put_bytes(world.store, CARD.format(digest=served_["digest"]).encode())
+    for run in situation.objects:
+        made = run["status"].get("model") if run["kind"] == "TrainingJob" else None
+        if made and made["digest"] == served_["digest"]:
+            made |= {"cardDigest": card, "storageUri": f"s3://bucket/{PREFIX}models/m.json"}
+    return situation, directory / "bucket"

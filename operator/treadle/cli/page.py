@@ -9,6 +9,7 @@ import click
 from treadle.cli.cluster import CONNECTION, connected
 
 IN_USE = 2
+CHILDREN = ("jobs", "pods", "workloads", "services", "events")
 
 
 @click.command()
@@ -24,13 +25,20 @@ def ui(*, port: int, is_opened: bool, context: str, namespace: str) -> None:
     Needs the rights to list the four kinds; to list pods and get pods/proxy for requests, errors and times; to get
     the Secret of the store, and to reach that store, for the bars of drift and the card. What is missing is said.
     """
-    from treadle.cli.ui.serve import Site, serving
+    from treadle.cli.estate import read
+    from treadle.cli.ui.serve import Pages, serving
 
     with connected(context, namespace) as cluster, ExitStack() as stack:
-        site = Site(cluster, context)
-        site.check()
+        # What cannot be reached at all is told here, and not by a page.
+        read(cluster, cluster.namespace, without=CHILDREN)
+
+        def pages() -> Pages:
+            from treadle.cli.ui.site import Site
+
+            return Site(cluster, context)
+
         try:
-            address = stack.enter_context(serving(site, port))
+            address = stack.enter_context(serving(pages, port))
         except OSError as error:
             click.echo(f"port {port} of 127.0.0.1: {error.strerror or error}; choose another by --port", err=True)
             raise SystemExit(IN_USE) from error

@@ -34,17 +34,18 @@ def rights(verbs: str, *resources: str, group: str = "") -> tuple[Right, ...]:
 READS = rights("list", *OURS, group=GROUP)
 PODS = rights("list", "pods")
 SCREEN = READS + PODS + rights("get", "pods/proxy") + rights("list", "deployments", group="apps")
+CAUSES = SCREEN + rights("list", "events") + rights("list", "jobs", group="batch")
 CHANGES = READS + rights("get patch", *OURS, group=GROUP)
 DEPLOYMENT = READS + rights("get patch", "modeldeployments", group=GROUP)
 
 NEEDS: dict[str, tuple[Right, ...]] = {
     **dict.fromkeys(("status", "tree"), SCREEN),
-    "why": SCREEN + rights("list", "events") + rights("list", "jobs", group="batch"),
+    "why": CAUSES,
     **dict.fromkeys(("diff", "lineage", "card", "report"), READS + rights("get", "secrets")),
     "logs": READS + PODS + rights("get", "pods/log"),
     "wait": rights("get list watch", *OURS, group=GROUP),
     "predict": rights("get list", "modeldeployments", group=GROUP) + rights("get create", "services/proxy"),
-    "ui": SCREEN + rights("get", "secrets"),
+    "ui": CAUSES + rights("get", "secrets"),
     **dict.fromkeys(("up", "init", "validate", "completion"), ()),
     "doctor": READS + PODS + rights("get", "secrets") + rights("list", "resourcequotas", "limitranges"),
     **dict.fromkeys(("retrain", "refresh", "suspend", "resume"), CHANGES),

@@ -21,11 +21,11 @@ from treadle.cli.ui import plots, story, words
 from treadle.cli.ui.markdown import rendered
 from treadle.cli.ui.orders import Where, groups, of_version
 from treadle.cli.ui.plots import Interval
+from treadle.cli.ui.serve import asset
 from treadle.cli.ui.story import Extras
 from treadle.cli.ui.traffic import traffic
 from treadle.cli.ui.versions import Version, brief, chosen, of_digest, title, versions
 from treadle.monitoring.draw import histogram, meter, ranks
-from treadle.sheet import grouped
 
 PARTS = ("Now", "Why", "Lineage", "Drift", "Versions", "Card", "Commands")
 DEFAULT_LIMITS = ({"name": "ErrorRate", "maxIncrease": "0.01"}, {"name": "LatencyP99", "maxRatio": "1.5"})
@@ -48,12 +48,6 @@ class Frame:
 
 
 @cache
-def asset(name: str) -> str:
-    """Return a file that pages carry inside."""
-    return (files(__package__) / "templates" / name).read_text(encoding="utf-8")
-
-
-@cache
 def environment() -> Environment:
     """Return the templates, which escape whatever they are given."""
     found = Environment(
@@ -63,8 +57,18 @@ def environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    writers = (words.percent, words.seconds, words.ago, words.day, words.hour, words.sentence, words.capital, brief)
-    found.filters |= {write.__name__: write for write in writers} | {"count": grouped}
+    writers = (
+        words.percent,
+        words.seconds,
+        words.ago,
+        words.day,
+        words.hour,
+        words.sentence,
+        words.capital,
+        words.count,
+        brief,
+    )
+    found.filters |= {write.__name__: write for write in writers}
     found.globals |= {
         "style": Markup(asset("style.css")), "script": Markup(asset("refresh.js")), "icon": Markup(asset("icon.svg")),
         "whisker": _drawn(plots.whisker), "against": _drawn(plots.against), "shares": _drawn(plots.shares),
@@ -120,7 +124,7 @@ def page(estate: Estate, model: Model, extras: Extras, frame: Frame) -> str:
         steps=_steps(model.deployment),
         analysis=_analysis(model.deployment),
         latest=story.latest(decided),
-        troubles=story.troubles(model),
+        causes=story.causes(estate, model, frame.at, extras.around),
         steps_ahead=story.due(facts, frame.at),
         acts=decided[:8],
         requests=[{"ref": "", "reason": "", **row} for row in record.get("requests") or ()],

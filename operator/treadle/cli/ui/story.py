@@ -6,8 +6,10 @@ from datetime import datetime
 
 from treadle.api.base import Json, moment
 from treadle.api.names import short
+from treadle.cli.causes import chain
+from treadle.cli.causes.link import GOOD, NOTHING_KNOWN, Around, Link
 from treadle.cli.cluster import Object
-from treadle.cli.estate import Model, condition, conditions, name_of, status_of
+from treadle.cli.estate import Estate, Model, condition, conditions, name_of, status_of
 from treadle.cli.ui.plots import Interval
 from treadle.cli.ui.traffic import Look
 from treadle.cli.ui.versions import Version, called, of_digest
@@ -16,17 +18,6 @@ TONES = {"good": "good", "busy": "busy", "waiting": "idle", "look": "warn", "bad
 """Of the marks that facts carry."""
 VERDICT_TONES = {"Healthy": "good", "Suspected": "warn", "Detected": "bad", "Insufficient": "idle"}
 ACTION_TONES = {"Promote": "good", "Rollback": "bad", "Refuse": "bad", "Withdraw": "warn", "Quarantine": "warn"}
-USUAL = {
-    "ModelDeployment": dict.fromkeys(("Ready", "Verified", "Available", "CanaryHealthy", "TrainingReady"), "True")
-    | dict.fromkeys(("RolledBack", "Stalled"), "False"),
-    "DataSource": dict.fromkeys(("Ready", "Fetched", "SchemaValid", "PrivacyApplied", "QualityPassed"), "True")
-    | {"Stalled": "False"},
-    "Monitor": dict.fromkeys(("Ready", "DataFlowing"), "True")
-    | dict.fromkeys(("DriftSuspected", "DriftDetected", "QualityBreached", "RetrainBlocked", "Stalled"), "False"),
-}
-"""How conditions stand when nobody needs to look; one that is Unknown is not judged."""
-AS_ASKED = frozenset({"NoTemplate", "Suspended", "ScaledToZero", "Canary"})
-"""Reasons that are somebody's wish, or the usual course."""
 FINDINGS = {"DriftSuspected": "drift", "DriftDetected": "drift", "QualityBreached": "quality"}
 LATE = "the bucket has not answered yet; load the page again"
 MIN_EFFECT, ALPHA = "0.1", "0.01"
@@ -45,6 +36,8 @@ class Extras:
     """By digest of a card: its Markdown."""
     no_card: str = ""
     """Why a card cannot be shown."""
+    around: Around = NOTHING_KNOWN
+    """What lies around the objects, for causes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,8 +72,8 @@ class Act:
 
 
 @dataclass(frozen=True, slots=True)
-class Trouble:
-    """A condition that is not as usual."""
+class Condition:
+    """What an object says of itself."""
 
     kind: str
     name: str
@@ -88,6 +81,24 @@ class Trouble:
     status: str
     reason: str
     message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Cause:
+    """The way from an object that is not as it should be to what is to be mended."""
+
+    links: tuple[Link, ...]
+    mark: str
+
+    @property
+    def tone(self) -> str:
+        """Return how it is to be read."""
+        return TONES[self.mark]
+
+    @property
+    def last(self) -> Link:
+        """Return the link that says what to do, where one does."""
+        return chain.cause(self.links)
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,14 +222,15 @@ def latest(found: Sequence[Act]) -> Act | None:
     return next((act for act in found if act.action != "Retrain"), next(iter(found), None))
 
 
-def troubles(model: Model) -> list[Trouble]:
-    """Return every condition that is not as usual, those that keep the model from answering first."""
-    served = (model.deployment,) if model.deployment is not None else ()
-    found = [trouble for thing in (*served, *model.sources, *model.monitors) for trouble in _troubles(thing)]
-    return sorted(found, key=lambda trouble: trouble.type not in ("Ready", "Stalled"))
+def causes(estate: Estate, model: Model, now: datetime, around: Around) -> list[Cause]:
+    """Return what is not as it should be, each followed to its cause, the worst first."""
+    mine = {(thing["kind"], name_of(thing)) for thing in model.objects}
+    targets = [target for target in chain.current(estate) if target in mine]
+    found = [Cause(links, chain.mark(links)) for links in chain.ranked(estate, targets, now, around)]
+    return [cause for cause in found if cause.mark != GOOD]
 
 
-def told(thing: Object) -> list[Trouble]:
+def told(thing: Object) -> list[Condition]:
     """Return all conditions of an object."""
     return [_told(thing, each) for each in conditions(thing)]
 
@@ -251,17 +263,9 @@ def _decision(row: Object, found: Sequence[Version]) -> Act:
     return Act(row["time"], row["actor"], row["action"], row["reason"], row.get("message") or "", subject, version)
 
 
-def _troubles(thing: Object) -> Iterator[Trouble]:
-    usual = USUAL[thing["kind"]]
-    for each in conditions(thing):
-        expected = usual.get(each["type"])
-        if expected and each["status"] not in (expected, "Unknown") and each["reason"] not in AS_ASKED:
-            yield _told(thing, each)
-
-
-def _told(thing: Object, each: Object) -> Trouble:
+def _told(thing: Object, each: Object) -> Condition:
     message = str(each.get("message") or "")
-    return Trouble(thing["kind"], name_of(thing), each["type"], each["status"], each["reason"], message)
+    return Condition(thing["kind"], name_of(thing), each["type"], each["status"], each["reason"], message)
 
 
 def _boxes(model: Model, found: Sequence[Version], arm: str, held: Object, decided: Sequence[Object]) -> Iterator[Box]:

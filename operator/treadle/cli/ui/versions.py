@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from treadle.api.causes import cause
 from treadle.api.names import short
 from treadle.api.trainingjob import SMALLER_IS_BETTER
 from treadle.cli.cluster import Object
@@ -20,13 +21,6 @@ TONES = {
     "Running": "busy",
 }
 STANDING_TONES = {"champion": "good", "candidate": "busy", "quarantined": "warn"}
-CAUSES = {
-    "Manual": "a person asked",
-    "Initial": "there was no model yet",
-    "Schedule": "its schedule was due",
-    "Data": "new data",
-    "Regate": "the champion that it was judged against was replaced",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,11 +93,7 @@ class Version:
     @property
     def cause(self) -> str:
         """Return who asked for the run."""
-        asked = self.run["spec"].get("trigger") or {"kind": "Manual"}
-        if asked["kind"] == "Monitor":
-            who = (asked.get("ref") or {}).get("name", "")
-            return f"Monitor {who} found {asked.get('reason') or 'something'}"
-        return CAUSES.get(asked["kind"], str(asked["kind"]))
+        return cause(self.run["spec"].get("trigger") or {})
 
     @property
     def at(self) -> str:

@@ -7,6 +7,11 @@ from treadle.api.conditions import PAGE
 from treadle.cli import draw
 
 
+def count(number: int) -> str:
+    """Return a count with its thousands apart, on one line."""
+    return f"{number:,}".replace(",", "\u202f")
+
+
 def percent(share: float) -> str:
     """Return a share as a percentage, with as many digits as say something."""
     value = 100 * share
