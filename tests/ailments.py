@@ -240,6 +240,13 @@ async def short_of_rows(found: Living) -> None:
     await found.put(run(dataRef={"name": "flights", "version": digest("d"), "window": window})).turns(2)
 
 
+async def starved(found: Living) -> None:
+    """Have a run whose step finds too few labelled rows in the version of now."""
+    found.steps["train"] = fit("NotEnoughLabelledRows", "DataResolved")
+    await found.put(SOURCE, run()).turns(4)
+    await found.turns(8, 900)
+
+
 async def taken(found: Living) -> None:
     """Have a Service of the deployment's name that is another's."""
     found.api.put({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "flights-late", "namespace": "demo"}})
@@ -508,6 +515,9 @@ REFERENCES = {
     ),
     "a version without enough rows is pinned": Ailment(
         short_of_rows, FIRST, "TrainingJob/first", "NotEnoughLabelledRows", "minLabelledRows is 10000000",
+    ),
+    "a run waits for hours, until a version has enough rows": Ailment(
+        starved, FIRST, "TrainingJob/first", "NotEnoughLabelledRows", "812 of 114117 train rows", LOOK,
     ),
     "there is no recipe, and no run": Ailment(
         begins(SOURCE, model_deployment(template=False), WATCH), MONITOR,

@@ -171,7 +171,7 @@ async def test_what_may_not_be_read_is_said() -> None:
 # The situations of api.md, section 3.
 
 SITUATION_CAUSES = {
-    "a DataSource fetches its first version": ("good", "DataSource", "Fetching"),
+    "a DataSource fetches its first version": ("good", "Pod", "Running"),
     "a version is published": ("good", "DataSource", "VersionPublished"),
     "new bytes are refused while an older version is in use": ("look", "DataSource", "SchemaMismatch"),
     "the source is refused and there is no version": ("bad", "DataSource", "AccessDenied"),

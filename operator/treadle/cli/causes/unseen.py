@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from treadle.cli.causes.link import BAD, LOOK, Link, Scene, Turn, lasted, moment
 from treadle.cli.causes.pods import over
 from treadle.cli.cluster import Object
-from treadle.cli.estate import name_of, status_of
+from treadle.cli.estate import condition, name_of, status_of
 
 LEASE = "treadle-operator"
 SEEN_WITHIN_SECONDS = 30.0
@@ -71,11 +71,23 @@ def _signs(scene: Scene, thing: Object) -> Iterator[str | None]:
     if not thing["spec"].get("suspend") and thing["kind"] != "ModelDeployment":
         # A deployment's due time stands until something lets the run start.
         yield _past(scene, record.get("nextScheduleTime"), DUE_WITHIN_SECONDS, "its schedule was due")
-    name = record.get("jobName") if not record.get("completionTime") else None
-    last = record.get("lastAttempt") or {}
-    name = name or (last.get("jobName") if not last.get("completionTime") else None)
+    name = _awaited(thing)
     if (job := scene.job(name)) is not None:
         yield _past(scene, over(job).get("lastTransitionTime"), DUE_WITHIN_SECONDS, f"its Job {name} ended")
+
+
+def _awaited(thing: Object) -> str | None:
+    """Return the Job whose end the status does not know of."""
+    record = status_of(thing)
+    attempt, last = record.get("attempt") or {}, record.get("lastAttempt") or {}
+    is_open = {
+        "DataSource": bool(last) and not last.get("completionTime"),
+        # A run keeps the name of a Job that ended short of rows while it waits for the next version.
+        "TrainingJob": condition(thing, "Complete").get("reason") == "Running",
+        "Monitor": bool(attempt) and not attempt.get("finished") and not attempt.get("reason"),
+    }
+    found = (last or attempt or record).get("jobName")
+    return str(found) if is_open.get(thing["kind"]) and found else None
 
 
 def _past(scene: Scene, time: str | None, patience: float, what: str) -> str | None:
