@@ -65,7 +65,8 @@ def init(*, file: Path, target: str | None, name: str, namespace: str, directory
         drafted = draft(found, target, file.name)
         proposal = conclude(drafted, rehearse(source, found.form, drafted), LIMIT)
     except NoTable as error:
-        raise Unusable(str(error)) from error
+        # A name or value of the file may hold a line break.
+        raise Unusable(" ".join(str(error).split())) from error
     except Refused as error:
         raise Unusable(error.message) from error
     written = manifests(Named(chosen, namespace, file.name, found.rows * len(found.columns)), found.form, proposal)

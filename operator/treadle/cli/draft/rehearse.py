@@ -4,6 +4,7 @@ import secrets
 import tempfile
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -88,4 +89,6 @@ def strengths(train: pa.Table, found: Draft) -> dict[str, float]:
     if labelled.num_rows < ROWS_NEEDED:
         return {}
     names = [each.column.name for each in found.features]
-    return {name: predictive(labelled.column(name), labelled.column(found.target.name)) for name in names}
+    # Squares of numbers beyond 1e154 are infinite; such a column tells nothing then.
+    with np.errstate(all="ignore"):
+        return {name: predictive(labelled.column(name), labelled.column(found.target.name)) for name in names}
