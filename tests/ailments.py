@@ -9,9 +9,23 @@ from typing import Any
 import yaml
 
 from builders import data_source, digest, ingest_result, model_deployment, monitor, monitor_result, recipe, train_result
+from builders import pod as step_pod
 from builders import training_job as run
 from crashes import stamped, step_of
-from living import Act, Living, Model, dies, ends, has_none, has_pod, late, refused, server_pod, waits
+from living import (
+    Act,
+    Living,
+    Model,
+    dies,
+    ends,
+    has_none,
+    has_none_by_event,
+    has_pod,
+    late,
+    refused,
+    server_pod,
+    waits,
+)
 from situations import CHECKS, GATE
 from treadle.api.conditions import PAGE
 from treadle.api.step import MonitorStep
@@ -25,6 +39,7 @@ LOOP = (SOURCE, TARGET, WATCH)
 LOWER_LIMIT = {"jobTemplate": {"activeDeadlineSeconds": 60}}
 NO_NODE = "0/3 nodes are available: 3 Insufficient memory"
 UNSCHEDULED = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": NO_NODE}
+GATED = {"type": "PodScheduled", "status": "False", "reason": "SchedulingGated"}
 NO_IMAGE = {"waiting": {"reason": "ImagePullBackOff", "message": 'Back-off pulling image "worker:1"'}}
 QUOTA = "exceeded quota: compute, requested: limits.memory=2Gi, used: limits.memory=3Gi, limited: limits.memory=4Gi"
 LOW = "The node was low on resource: memory. Threshold quantity: 100Mi, available: 40Mi"
@@ -189,6 +204,19 @@ async def evicted(found: Living) -> None:
     """Have a run's pod evicted time after time."""
     found.steps["train"] = waits({"terminated": {"exitCode": 137}}, phase="Failed", reason="Evicted", message=LOW)
     await found.put(*LOOP).turns(6)
+
+
+async def replaced(found: Living) -> None:
+    """Have a run's pod evicted once, and another one run."""
+    await evicted(found)
+
+    async def act(found: Living, job: Object) -> None:
+        second = step_pod(job, {"running": {}}, name=f"{job['metadata']['name']}-second")
+        mine = {key: value for key, value in second["metadata"].items() if key not in ("uid", "creationTimestamp")}
+        found.api.put({**second, "metadata": mine})
+
+    found.steps["train"] = act
+    await found.turns(2)
 
 
 async def held_job(found: Living) -> None:
@@ -424,6 +452,13 @@ RUN_HINDERED = {
     "a run's pod is evicted again and again": Ailment(
         evicted, MONITOR, "Pod/flights-late-*", "Evicted", "low on resource: memory"
     ),
+    "a run goes on after its pod was evicted": Ailment(
+        replaced, MONITOR, "Pod/flights-late-*-second", "Running", "before it: Evicted", GOOD,
+    ),
+    "a run's pod waits for a scheduling gate": Ailment(
+        begins(steps={"train": waits({"waiting": {}}, conditions=[GATED])}), MONITOR,
+        "Pod/flights-late-*", "SchedulingGated", "spec.schedulingGates", LOOK,
+    ),
     "a run's Job is suspended by somebody else": Ailment(
         held_job, DATA, "Job/flights-*", "Suspended", "--show-managed-fields", LOOK
     ),
@@ -568,6 +603,10 @@ SERVERS = {
     "no server is made, since the quota is used up": Ailment(
         begins(server=has_none(QUOTA)), MONITOR,
         "Deployment/flights-late-server", "FailedCreate", "ResourceQuota/compute",
+    ),
+    "no server is made, of which only an event tells": Ailment(
+        begins(server=has_none_by_event("maximum memory usage per Pod is 512Mi, but limit is 1Gi")), MONITOR,
+        "ReplicaSet/flights-late-server-7d9c4", "FailedCreate", "within the LimitRange",
     ),
     "a server stays on a node that is lost": Ailment(
         lost_node, DEPLOYMENT, "Pod/flights-late-server-0", "Terminating", "node-2", LOOK,

@@ -396,6 +396,17 @@ def has_none(message: str) -> ServerAct:
     return act
 
 
+def has_none_by_event(message: str) -> ServerAct:
+    """Have no serving pod, of which only an event of the ReplicaSet tells."""
+
+    async def act(found: Living, live: Object) -> None:
+        name = "flights-late-server-7d9c4"
+        found.warn("ReplicaSet", name, "FailedCreate", f'Error creating: pods "{name}-x2x7k" is forbidden: {message}')
+        await found.counted(live)
+
+    return act
+
+
 def server_pod(live: Object, index: int) -> Object:
     """Return a pod of the serving Deployment."""
     metadata = {**live["spec"]["template"]["metadata"], "name": f"flights-late-server-{index}", "namespace": "demo"}
