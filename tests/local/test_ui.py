@@ -2,6 +2,7 @@
 
 import itertools
 import re
+import shlex
 import shutil
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -13,12 +14,17 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, Error, Page, sync_playwright
 
 from answers import Answers, kubeconfig, served
+from charts import run
+from onwire import on_wire
 from situations import SITUATIONS, Situation
-from staged import answered, shown
+from staged import NOW, answered, shown, stage
 from tiers import missing
 from treadle.cli.cluster import connected
+from treadle.cli.ui import render
+from treadle.cli.ui.orders import Where, groups, of_version
 from treadle.cli.ui.serve import serving
 from treadle.cli.ui.site import Site
+from treadle.cli.ui.versions import versions
 
 CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
 """As hack/browser.sh looks for them."""
@@ -235,7 +241,7 @@ def test_landmarks_have_names(browser: Browser, shop: Shop) -> None:
 
 
 def test_a_change_is_shown_without_loading_the_page_again(browser: Browser, shop: Shop, tmp_path: Path) -> None:
-    """What a person has opened stays open, and nothing moves while it is paused."""
+    """What a person has opened stays open, and has the focus; nothing moves while it is paused."""
     with ExitStack() as stack:
         situation = SITUATIONS["a canary comes of a retrain"]()
         live = opened(stack, tmp_path, situation)
@@ -243,7 +249,6 @@ def test_a_change_is_shown_without_loading_the_page_again(browser: Browser, shop
         page = visit(context, live, MODEL).page
         page.evaluate("window.isTheSame = true")
         page.locator("#conditions summary").click()
-        page.evaluate("document.activeElement.blur()")
         assert page.locator(".badges").first.inner_text().split() == [
             "serving",
             "Answering",
@@ -258,6 +263,7 @@ def test_a_change_is_shown_without_loading_the_page_again(browser: Browser, shop
         page.locator(".badges").get_by_text("RolledBack").wait_for()
         assert page.evaluate("window.isTheSame")
         assert page.locator("#conditions").get_attribute("open") is not None
+        assert page.evaluate("document.activeElement.parentElement.id") == "conditions"
         page.get_by_role("button", name="Pause updates").click()
         live.answers.routes |= answered(situation)
         assert page.get_by_role("button", name="Update again").is_visible()
@@ -295,3 +301,29 @@ def test_on_paper_it_is_whole(browser: Browser, shop: Shop) -> None:
         assert not page.locator(".sections").is_visible() and page.locator("#versions").is_visible()
         assert page.evaluate("() => getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
         assert page.pdf()[:5] == b"%PDF-"
+
+
+# Lines for kubectl.
+
+DRY = ("annotate", "patch", "scale")
+
+
+def test_each_line_for_kubectl_does_what_it_says(tmp_path: Path) -> None:
+    """Against the embedded API, which answers as a real one does; what changes something is a dry run."""
+    situation = stage()
+    log = tmp_path / "log"
+    log.write_text("it answers\n")
+    pods = [{**pod, "spec": {"containers": [{"name": "server", "image": "i"}]}} for pod in situation.pods]
+    [model] = render.named(situation.estate)
+    made = versions(model)
+    told = [*groups(model, made, Where("demo"), NOW), *of_version(model, made[1], Where("demo"))]
+    lines = [shlex.split(order.kubectl)[1:] for group in told for order in group.orders if order.kubectl]
+    with on_wire([*situation.objects, *pods], lambda *_, **__: log) as server:
+        config = kubeconfig(tmp_path / "config", server)
+        for verb, *rest in lines:
+            if "-w" in rest or "--raw" in rest:
+                continue  # Neither a watch that has no end, nor a pod that nobody runs.
+            said = run("kubectl", verb, *rest, *(["--dry-run=server"] if verb in DRY else []), kubeconfig=config)
+            # The pods of a run that ended long ago are gone, and with them their log.
+            assert said.strip() or verb == "logs", (verb, rest)
+    assert {verb for verb, *_ in lines} == {*DRY, "get", "describe", "logs", "wait"}

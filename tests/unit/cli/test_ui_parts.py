@@ -169,6 +169,14 @@ def test_a_share_has_digits_that_say_something(share: float, expected: str) -> N
     assert words.percent(share) == f"{expected}\u00a0%"
 
 
+RATES = {0.0: "0/s", 0.001: "under 0.01/s", 0.05: "0.05/s", 1.5: "1.5/s", 9.96: "10/s", 489 / 15: "33/s"}
+
+
+@pytest.mark.parametrize(("number", "expected"), RATES.items())
+def test_a_rate_has_two_digits(number: float, expected: str) -> None:
+    assert words.rate(number) == expected
+
+
 SPANS = {0.004: "4 ms", 0.5: "500 ms", 5.0: "5 s", 300.0: "5 min", 7200.0: "2 h"}
 
 

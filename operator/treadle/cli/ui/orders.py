@@ -29,13 +29,17 @@ class Where:
     """The words that say on which cluster and in which namespace a line acts."""
 
     namespace: str
+    """Empty: a path says it."""
     context: str = ""
     """Empty: the kubeconfig's own."""
 
     @property
     def words(self) -> tuple[str, ...]:
         """Return the options."""
-        return ("-n", self.namespace, *(("--context", self.context) if self.context else ()))
+        return (
+            *(("-n", self.namespace) if self.namespace else ()),
+            *(("--context", self.context) if self.context else ()),
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,5 +231,4 @@ def _treadle(*words: str, where: Where) -> str:
 
 
 def _kubectl(*words: str, where: Where) -> str:
-    options = where.words if where.namespace else where.words[2:]
-    return shlex.join(["kubectl", *words, *options])
+    return shlex.join(["kubectl", *words, *where.words])

@@ -57,17 +57,8 @@ def environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    writers = (
-        words.percent,
-        words.seconds,
-        words.ago,
-        words.day,
-        words.hour,
-        words.sentence,
-        words.capital,
-        words.count,
-        brief,
-    )
+    spans = (words.seconds, words.ago, words.day, words.hour)
+    writers = (*spans, words.percent, words.rate, words.count, words.sentence, words.capital, brief)
     found.filters |= {write.__name__: write for write in writers}
     found.globals |= {
         "style": Markup(asset("style.css")), "script": Markup(asset("refresh.js")), "icon": Markup(asset("icon.svg")),

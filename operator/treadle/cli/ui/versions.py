@@ -1,7 +1,7 @@
 """A model's versions, from the runs that made them: what each scored, what the gate said, and where it stands."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from treadle.api.causes import cause
 from treadle.api.names import short
@@ -147,7 +147,7 @@ def versions(model: Model) -> tuple[Version, ...]:
     standing = standings(model)
     found = [_version(run, standing) for run in model.runs]
     best, last = best_of(found), next((index for index, each in enumerate(found) if each.digest), None)
-    return tuple(_marked(each, is_best=index == best, is_last=index == last) for index, each in enumerate(found))
+    return tuple(replace(each, is_best=index == best, is_last=index == last) for index, each in enumerate(found))
 
 
 def chosen(found: Sequence[Version]) -> list[Version]:
@@ -230,12 +230,6 @@ def _version(run: Object, standing: dict[str, str]) -> Version:
         difference=interval(gate["difference"]) if gate.get("difference") else None,
         standing=standing.get(digest, ""),
     )
-
-
-def _marked(version: Version, *, is_best: bool, is_last: bool) -> Version:
-    from dataclasses import replace
-
-    return replace(version, is_best=is_best, is_last=is_last) if is_best or is_last else version
 
 
 def brief(digest: str) -> str:

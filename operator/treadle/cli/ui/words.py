@@ -19,6 +19,15 @@ def percent(share: float) -> str:
     return "under 0.01\u00a0%" if 0 < value < 0.01 else f"{value:.{digits}f}\u00a0%"
 
 
+def rate(number: float) -> str:
+    """Return how often something happens in a second, with two digits that say something."""
+    if 0 < number < 0.01:
+        return "under 0.01/s"
+    return (
+        f"{number:.0f}/s" if number >= 9.95 or number == 0 else f"{number:.1f}/s" if number >= 1 else f"{number:.2g}/s"
+    )
+
+
 def seconds(number: float) -> str:
     """Return a duration in the unit that people would choose."""
     return f"{round(number * 1000)} ms" if number < 1 else draw.seconds(number)

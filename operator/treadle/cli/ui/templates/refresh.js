@@ -12,10 +12,16 @@ button.addEventListener("click", () => {
 });
 told.append(at, button);
 
+// What finds an element again among those that take its place.
+function wayTo(node) {
+  if (node.matches("details[id] > summary")) return `#${CSS.escape(node.parentElement.id)} > summary`;
+  return node.hasAttribute("href") ? `a[href="${CSS.escape(node.getAttribute("href"))}"]` : null;
+}
+
 async function look() {
   const main = document.querySelector("main");
-  const isInUse = main.contains(document.activeElement) || !document.getSelection().isCollapsed;
-  if (isPaused || document.hidden || isInUse) return;
+  const isSelecting = !document.getSelection().isCollapsed;
+  if (isPaused || document.hidden || isSelecting) return;
   try {
     const answer = await fetch(location.pathname, { cache: "no-store" });
     const next = new DOMParser().parseFromString(await answer.text(), "text/html").querySelector("main");
@@ -24,7 +30,10 @@ async function look() {
       if (same) same.open = true;
     }
     at.textContent = "";
-    if (next.innerHTML !== main.innerHTML) main.replaceChildren(...next.childNodes);
+    if (next.innerHTML === main.innerHTML) return;
+    const way = main.contains(document.activeElement) ? wayTo(document.activeElement) : null;
+    main.replaceChildren(...next.childNodes);
+    if (way) main.querySelector(way)?.focus({ preventScroll: true });
   } catch {
     at.textContent = "No answer: is treadle ui still running?";
   }
