@@ -19,8 +19,9 @@ told "Three months of flights lie in a folder; four files say what is wanted"
 flights cut "$raw" --months 1-3
 printf '\033[2m$ %s\033[0m\n' "treadle up manifests/quickstart --state .demo"
 treadle up manifests/quickstart --state "$state" --port 0 &
-up=$!
-trap 'kill $up 2> /dev/null && wait $up || true' EXIT
+up=$! replay=
+ended() { kill $replay $up 2> /dev/null || true; wait $up || true; }
+trap ended EXIT
 export KUBECONFIG=$state/kubeconfig
 until answers; do kill -0 $up; sleep 0.2; done
 treadle wait tj/flights-late-first --timeout 3m
@@ -35,15 +36,13 @@ shown treadle refresh dsrc/flights
 url="$(awk -F'"' '/"server"/ {print $4}' "$KUBECONFIG")/api/v1/namespaces/demo/services/flights-late:80/proxy"
 flights replay --month 4 --shift --rate 60 --url "$url" > /dev/null &
 replay=$!
-trap 'kill $replay 2> /dev/null; kill $up 2> /dev/null && wait $up || true' EXIT
-# The Monitor looks each minute. Asked, it looks at once; two windows in a row make a shift.
-treadle wait dsrc/flights --timeout 1m
-for _ in 1 2; do sleep 12; treadle refresh mon/flights-late --wait; done
+# The Monitor looks by its schedule. Asked, it looks at once, and two windows in a row make a shift.
+sleep 12
+for _ in 1 2; do treadle refresh mon/flights-late --wait > /dev/null; done
 treadle wait mon/flights-late --for=DriftDetected --timeout 2m
 
 told "The Monitor has asked for a retrain; the candidate must win the gate, then its canary"
 treadle wait mdep/flights-late --for=champion=v2 --timeout 4m
-kill $replay 2> /dev/null || true
 
 told "A better model is live, with no hand on it"
 shown treadle status flights-late

@@ -16,6 +16,8 @@ from traffic import Answers, asked, connected, flights
 ROOT = Path(__file__).parents[2]
 DEMO, MODEL = "demo", "flights-late"
 BAR_SECONDS = 180
+ENOUGH = 300
+"""Predictions in a window; the quickstart's Monitor needs 200."""
 
 
 def cut(raw: Path, months: set[int], *, utc: bool = False) -> None:
@@ -75,6 +77,7 @@ def test_the_loop_closes_and_goes_on_after_a_restart(tmp_path: Path, capsys: pyt
         cut(raw, {4, 5}, utc=True)
         cluster.request("DataSource", "flights", DEMO, "requested-at", now())
         with shifted_requests(cluster, 60) as answers:
+            eventually(lambda: logged(cluster) >= ENOUGH, 60, f"{ENOUGH} predictions are logged")
             eventually(lambda: suspected_again(cluster), 120, "the shift is detected", lambda: cluster.story(DEMO))
             tell("the shift is detected")
             second = eventually(
@@ -98,6 +101,12 @@ def test_the_loop_closes_and_goes_on_after_a_restart(tmp_path: Path, capsys: pyt
     with capsys.disabled():
         print("\n== the loop in local mode", *told, sep="\n", flush=True)
     assert took < BAR_SECONDS
+
+
+def logged(cluster: Cluster) -> int:
+    """Return how many predictions lie in the log."""
+    status = (cluster.get("ModelDeployment", MODEL, DEMO) or {}).get("status") or {}
+    return int((status.get("logger") or {}).get("rows", 0))
 
 
 def suspected_again(cluster: Cluster) -> bool:
