@@ -28,6 +28,8 @@ from treadle.cli.why import LEASES, Reply, around, document, leases, lines, repl
 from treadle.cli.why import why as command
 
 WIDTH = 100
+FOUND: dict[str, tuple[Link, ...]] = {}
+"""By ailment; bringing one about takes some tenths of a second."""
 
 
 async def asked(ailment: Ailment, found: Living) -> Target:
@@ -40,10 +42,13 @@ async def asked(ailment: Ailment, found: Living) -> Target:
     return kind, newest["metadata"]["name"]
 
 
-async def links_of(ailment: Ailment) -> tuple[Link, ...]:
-    found = Living()
-    await ailment.arrange(found)
-    return chain(await found.estate(), await asked(ailment, found), found.clock(), ailment.around(found))
+async def links_of(name: str) -> tuple[Link, ...]:
+    if name not in FOUND:
+        ailment, found = AILMENTS[name], Living()
+        await ailment.arrange(found)
+        target = await asked(ailment, found)
+        FOUND[name] = chain(await found.estate(), target, found.clock(), ailment.around(found))
+    return FOUND[name]
 
 
 def text(reply: Reply, width: int = WIDTH) -> list[str]:
@@ -53,7 +58,7 @@ def text(reply: Reply, width: int = WIDTH) -> list[str]:
 @pytest.mark.parametrize("name", AILMENTS)
 async def test_the_chain_ends_at_the_cause(name: str) -> None:
     ailment = AILMENTS[name]
-    links = await links_of(ailment)
+    links = await links_of(name)
     found = Reply("demo", links)
     last, said = cause(links), "\n".join(text(found, 1000))
     print(f"\n{name}\n  {last.subject}: {last.reason or last.message}")
@@ -65,7 +70,7 @@ async def test_the_chain_ends_at_the_cause(name: str) -> None:
 
 
 async def test_what_is_told_of_every_ailment() -> None:
-    same("cli/why/ailments", {name: text(Reply("demo", await links_of(each))) for name, each in AILMENTS.items()})
+    same("cli/why/ailments", {name: text(Reply("demo", await links_of(name))) for name in AILMENTS})
 
 
 def test_every_reason_that_only_the_world_mends_is_among_the_ailments() -> None:
@@ -77,7 +82,7 @@ def test_every_reason_that_only_the_world_mends_is_among_the_ailments() -> None:
 
 @pytest.mark.parametrize("name", AILMENTS)
 async def test_no_link_repeats_another_and_every_page_exists(name: str) -> None:
-    links = await links_of(AILMENTS[name])
+    links = await links_of(name)
     said = [(link.subject, link.says) for link in links]
     assert len(said) == len(set(said))
     assert not any("docs: reasons/" in link.message for link in links)
@@ -294,6 +299,6 @@ def test_the_operators_lease(tmp_path: Path, usual: tuple[Any, ...], others: tup
 
 @pytest.mark.parametrize("width", [60, 80, 100, 160])
 async def test_lines_fit_the_terminal_unless_a_word_does_not(width: int) -> None:
-    told = Reply("demo", await links_of(AILMENTS["a run is out of memory"]))
+    told = Reply("demo", await links_of("a run is out of memory"))
     for line in text(told, width):
         assert len(line) <= width or max(map(len, line.split())) > width - 10, line
