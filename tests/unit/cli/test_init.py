@@ -169,6 +169,15 @@ def test_what_it_writes_makes_a_model(name: str, lab: Lab) -> None:
     assert trained.outcome == "Promote", trained.message
 
 
+@pytest.mark.parametrize("key", ["k" * 32, "0" * 32, "treadle-privacy-of-tests"])
+def test_the_gate_has_rows_enough_whatever_the_key_that_hashes(key: str, lab: Lab) -> None:
+    found = manifests("personal columns")
+    (lab.root / "mounts/secrets/treadle-privacy/hash.key").write_text(key)
+    version = lab.ingest(table("personal columns")[0], found["DataSource"]["spec"]).version
+    assert version is not None
+    assert found["TrainingJob"]["spec"]["gate"]["minRows"] <= version.splits.holdout.rows
+
+
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")  # of numbers that chance made too large
 @pytest.mark.parametrize("seed", range(40))
 def test_any_table_is_refused_in_a_line_or_fetched_as_written(seed: int, tmp_path: Path, lab: Lab) -> None:

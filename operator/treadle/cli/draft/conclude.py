@@ -1,5 +1,6 @@
 """What a trial of a draft leads to: split, recipe, metrics and gate."""
 
+import math
 from dataclasses import dataclass, field, replace
 
 from treadle.api.base import decimal
@@ -73,7 +74,6 @@ def conclude(found: Draft, tried: Tried, limit: float) -> Proposal:
     if not settled.features:
         told = ", ".join(f'"{name}"' for name in list(suspects)[:5]) or "none could be one"
         raise NoTable(f'no feature is left to predict "{found.target.name}" from; left out as known afterwards: {told}')
-    train, holdout = (sum(tried.counts.get(part, {}).values()) for part in ("train", "holdout"))
     estimator, parameters = recipe(found.target.task, tried.rows)
     objective, metrics, floor = measures(found.target)
     return Proposal(
@@ -81,16 +81,26 @@ def conclude(found: Draft, tried: Tried, limit: float) -> Proposal:
         split=tried.split,
         split_why=split_why(found, tried),
         rows=tried.rows,
-        train_rows=train,
+        train_rows=sum(tried.counts["train"].values()),
         estimator=estimator,
         parameters=parameters,
         objective=objective,
         metrics=metrics,
         floor=floor,
-        # New versions vary in size; a holdout of a tenth fewer rows is still judged.
-        min_rows=min(500, max(1, holdout * 9 // 10)),
+        min_rows=least_rows(tried),
         suspects=suspects,
     )
+
+
+def least_rows(tried: Tried) -> int:
+    """Return how many holdout rows the gate should demand: 500, or what a table so small surely has in its holdout.
+
+    Which rows those are depends on the values, and of hashed ones on the key: three standard deviations are left.
+    """
+    labelled = sum(sum(classes.values()) for classes in tried.counts.values())
+    share = float(tried.split.fractions.holdout) if tried.split.fractions is not None else 0.0
+    surely = labelled * share - 3 * math.sqrt(labelled * share * (1 - share))
+    return max(1, min(500, math.floor(surely)))
 
 
 def _as_outcome(each: Proposed, suspects: dict[str, float], target: str) -> Proposed:
