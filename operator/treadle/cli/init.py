@@ -72,6 +72,8 @@ def init(*, file: Path, target: str | None, name: str, namespace: str, directory
     written = manifests(Named(chosen, namespace, file.name, found.rows * len(found.columns)), found.form, proposal)
     write_all(where, written)
     _tell(file, where, chosen, proposal)
+    if not found.form.header:
+        click.echo(f"\n{file.name} has no line that names its columns; they are called column_1, column_2 and so on.")
 
 
 def slug(text: str) -> str:

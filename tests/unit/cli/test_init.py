@@ -277,7 +277,13 @@ REFUSED: dict[str, tuple[bytes | None, str, tuple[str, ...], str]] = {
         ROWS,
         "rows.csv",
         ("--target", "chrun"),
-        '--target: rows.csv has no column "chrun"; it has "age", "pays", "plan", "churn"',
+        '--target: rows.csv has no column "chrun"; did you mean "churn"?',
+    ),
+    "a target that is like no column": (
+        ROWS,
+        "rows.csv",
+        ("--target", "outcome of all"),
+        '--target: rows.csv has no column "outcome of all"; it has age, pays, plan, churn',
     ),
     "a target of one class": (
         as_csv({**row, "churn": "no"} for row in people(60)),

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from difflib import get_close_matches
 
 from treadle import sql
 from treadle.api.artifacts import OUTPUT_LABEL, OUTPUT_SCORE
@@ -214,8 +215,10 @@ def chosen_target(able: Sequence[Facts], every: Sequence[Facts], wished: str | N
     if wished is not None:
         facts = next((each for each in every if each.name == wished), None)
         if facts is None:
-            known = ", ".join(f'"{each.name}"' for each in every[:12]) + (", …" if len(every) > 12 else "")
-            raise NoTable(f'--target: {file} has no column "{wished}"; it has {known}')
+            known = [each.name for each in every]
+            near = get_close_matches(wished, known, 1)
+            hint = f'did you mean "{near[0]}"?' if near else f"it has {', '.join(known[:12])}"
+            raise NoTable(f'--target: {file} has no column "{wished}"; {hint}')
         if refused := unfit(facts):
             raise NoTable(f'--target: column "{wished}" {refused}; name another')
         return _target(facts, "the target")

@@ -49,7 +49,7 @@ PERSONAL = {
     ),
     "an address": _of("address, street, addr, adresse, strasse"),
     "a date of birth": _of("birth, dob, birthday, birthdate, born, geburtsdatum"),
-    "a number of a person or a thing of theirs": _of(
+    "a number that names a person, or what is theirs": _of(
         "ssn, social security, passport, iban, tax id, national id, credit card, card number, driver license, "
         "licence no, licence plate, license plate, number plate, vin, tail number, tailnum, tail num"
     ),
