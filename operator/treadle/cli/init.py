@@ -35,8 +35,9 @@ class Unusable(click.ClickException):
 def init(*, file: Path, target: str | None, name: str, namespace: str, directory: Path | None, force: bool) -> None:
     """Propose four manifests for a file of rows.
 
-    FILE is a table in csv, Parquet or JSON lines. Types, roles, constraints, personal columns, split, metric and gate are guessed from the rows, and each guess says
-    why in a comment. The draft is tried on the file by the functions that an ingest runs. Nothing is applied.
+    FILE is a table in csv, Parquet or JSON lines. Types, roles, constraints, personal columns, split, metric and gate
+    are guessed from the rows, and each guess says why in a comment. The draft is tried on the file by the functions
+    that an ingest runs. Nothing is applied.
 
     \b
     Example:
