@@ -54,7 +54,7 @@ verify: venv ## format, lint, types, import contracts, generated files, unit and
 
 .PHONY: test
 test: venv ## all tiers but e2e: against VersityGW, a real kube-apiserver with etcd, and the embedded cluster
-	hack/cluster/build.sh etcd versitygw kube-apiserver kubectl helm
+	hack/cluster/build.sh etcd versitygw kube-apiserver kube-controller-manager kubectl helm
 	hack/browser.sh
 	$(RUN)/pytest -n auto tests/unit tests/engine
 	$(RUN)/pytest tests/store tests/semantics tests/api tests/local

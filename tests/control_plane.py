@@ -41,7 +41,7 @@ class ControlPlane:
         headers = {"Content-Type": content, "Accept": accept}
         request = urllib.request.Request(self.server + path, data, headers, method=method)
         try:
-            with urllib.request.urlopen(request, timeout=30, context=self._context()) as response:
+            with urllib.request.urlopen(request, timeout=30, context=self.context()) as response:
                 return response.status, parsed(response.read())
         except urllib.error.HTTPError as refused:
             with refused:
@@ -91,11 +91,12 @@ class ControlPlane:
     def watch(self, path: str, tell: Callable[[Any], None], stop: threading.Event) -> None:
         """Tell each event of a watch that begins now, until `stop`; for a thread of its own."""
         request = urllib.request.Request(f"{self.server}{path}?watch=1")
-        with urllib.request.urlopen(request, timeout=600, context=self._context()) as response:
+        with urllib.request.urlopen(request, timeout=600, context=self.context()) as response:
             while not stop.is_set() and (line := response.readline()):
                 tell(json.loads(line))
 
-    def _context(self) -> ssl.SSLContext:
+    def context(self) -> ssl.SSLContext:
+        """Return how to trust the server, and to be its administrator."""
         context = ssl.create_default_context(cafile=str(self.directory / "ca.crt"))
         context.load_cert_chain(self.directory / "admin.crt", self.directory / "admin.key")
         return context
@@ -142,6 +143,23 @@ def control_plane() -> Iterator[ControlPlane]:
         plane = ControlPlane(server, kubeconfig, directory, apiserver.pid)
         await_ready(plane, apiserver)
         yield plane
+
+
+@contextlib.contextmanager
+def collectors(plane: ControlPlane) -> Iterator[None]:
+    """Run the controllers of garbage and of namespaces beside the server; 100 MB and two seconds."""
+    programs = binaries()
+    if programs is None or not (programs / "kube-controller-manager").exists():
+        raise RuntimeError("run hack/cluster/build.sh kube-controller-manager")
+    command = [
+        str(programs / "kube-controller-manager"),
+        f"--kubeconfig={plane.kubeconfig}",
+        "--controllers=garbage-collector-controller,namespace-controller",
+        "--leader-elect=false",
+        "--secure-port=0",
+    ]
+    with process(plane.directory, "kube-controller-manager", command):
+        yield
 
 
 def config(server: str, directory: Path, user: Mapping[str, Any]) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from benches import Bench
+from compared import ROWS, lines
 from control_plane import ControlPlane
 from treadle.control.engine.ports import DATA_SOURCE, Object
 from treadle.control.kube import TYPES, Kube, path_of
@@ -39,3 +40,13 @@ async def bench(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch)
     await kube.close()
     # The API tier's operators on the same server shall find nothing to do.
     plane.request("DELETE", path_of(DATA_SOURCE, name))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """Print what was compared over HTTP."""
+    rows = config.stash.get(ROWS, [])
+    if rows:
+        equal = sum(row.is_equal for row in rows)
+        terminalreporter.section(f"semantics: {equal} of {len(rows)} checks are equal in memory and on a real server")
+        for line in lines(rows):
+            terminalreporter.write_line(line)

@@ -1,7 +1,7 @@
 """What a built-in object must be like, and what becomes of it before it is stored; schema.py does this for ours."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from treadle.local import builtin, defaults, objectmeta, refusals, structural, typed
@@ -23,6 +23,7 @@ IMMUTABLE: Mapping[str, tuple[str, ...]] = {
     "Job": ("spec.completions", "spec.selector", "spec.template", "spec.completionMode"),
     "Secret": ("type",),
 }
+STANDARD_FINALIZERS = ("kubernetes", "orphan", "foregroundDeletion")
 HELD = ("uid", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds", "generation")
 """What an update takes from the live object."""
 
@@ -61,10 +62,21 @@ def decoded(type_: Type, wished: Object) -> Object:
         raise _unreadable(kind, version, str(error)) from error
     for path, fault in typed.faults(structural.pruned(body, schema), schema):
         raise _unreadable(kind, version, f"{shown(path).removeprefix('.')}: {fault}")
-    new: Object = structural.defaulted(structural.pruned(body, schema), schema)
+    new: Object = structural.defaulted(_nulls_filled(structural.pruned(body, schema), schema), schema)
     new["metadata"] = metadata
     defaults.fill(new)
     return {name: new[name] for name in ("apiVersion", "kind", "metadata")} | new
+
+
+def _nulls_filled(value: Any, schema: Object) -> Any:
+    """Return a value where nulls in maps are what Go has instead."""
+    if isinstance(value, dict):
+        children = {name: typed.child_of(schema, name) for name in value}
+        return {
+            name: child if child is not None else children[name].get("default")
+            for name, child in ((name, _nulls_filled(value[name], children[name])) for name in value)
+        }
+    return [_nulls_filled(item, schema.get("items", {})) for item in value] if isinstance(value, list) else value
 
 
 def unknown(type_: Type, wished: Object) -> tuple[str, ...]:
@@ -87,9 +99,20 @@ def _initial(new: Object) -> None:
 
 
 def _of_metadata(new: Object, live: Object | None) -> list[Cause]:
+    finalizers = list(_of_finalizers(new["metadata"].get("finalizers") or ()))
+    causes = [*objectmeta.judge(new["metadata"]), *finalizers]
     if live is None:
-        return objectmeta.judge(new["metadata"])
-    return objectmeta.judge_update(new["metadata"], live["metadata"])
+        return causes
+    # An update is judged as a new object too.
+    return [*objectmeta.judge_update(new["metadata"], live["metadata"]), *finalizers, *causes]
+
+
+def _of_finalizers(finalizers: Sequence[str]) -> Iterator[Cause]:
+    """Yield what built-in types ask of finalizers besides."""
+    for position, finalizer in enumerate(finalizers):
+        if "/" not in finalizer and finalizer not in STANDARD_FINALIZERS:
+            said = "name is neither a standard finalizer name nor is it fully qualified"
+            yield invalid(f"metadata.finalizers[{position}]", finalizer, said)
 
 
 def _of_data(new: Object, live: Object | None) -> Iterator[Cause]:
@@ -102,7 +125,7 @@ def _of_data(new: Object, live: Object | None) -> Iterator[Cause]:
                 yield invalid(f"{name}[{key}]", key, OF_DATA_KEY)
     size = sum(len(value.encode()) for value in data.values()) + sum(len(value) * 3 // 4 for value in binary.values())
     if size > DATA_BYTES:
-        yield too_long("" if new["kind"] == "ConfigMap" else "data", DATA_BYTES)
+        yield too_long("[]" if new["kind"] == "ConfigMap" else "data", DATA_BYTES)
     if live is not None and live.get("immutable"):
         said = "field is immutable when `immutable` is set"
         if not new.get("immutable"):

@@ -14,7 +14,7 @@ from treadle.api.reasons import Reason
 from treadle.control.engine.errors import Conflict, Gone, Invalid
 from treadle.control.engine.ports import NAMESPACE, Gvk, Object
 from treadle.local import deletion, events, refusals, types, writes
-from treadle.local.causes import Refused
+from treadle.local.causes import Refused, invalid
 from treadle.local.deletion import Policy
 from treadle.local.schema import Schemas
 from treadle.local.types import Type
@@ -181,12 +181,12 @@ class MemoryApi:
         if self.find(type_.gvk.kind, namespace, name) is not None:
             raise refusals.already_exists(type_, name)
         self._check_namespace(type_, namespace, name)
-        new = writes.created(type_, events.stored(sent), author, self.new_uid())
+        new = events.stored(writes.created(type_, sent, author, self.new_uid()))
         return new if is_dry else self._add(new)
 
     def change(self, type_: Type, live: Object, sent: Object, author: Author, *, is_dry: bool = False) -> Object:
         """Replace an object, or its status."""
-        after = writes.replaced(type_, live, events.stored(sent), author)
+        after = events.stored(writes.replaced(type_, events.seen_as(live, type_.gvk), sent, author))
         return after if is_dry else self._replace(live, after)
 
     def apply_as(self, type_: Type, wish: Object, author: Author, *, is_dry: bool = False) -> Object:
@@ -198,8 +198,9 @@ class MemoryApi:
             self._check_absent(type_, metadata, author)
             self._check_namespace(type_, namespace, name)
         else:
-            check_guards(type_, live, wish)
-        after = writes.applied(type_, live, events.stored(wish), author, self.new_uid() if live is None else "")
+            check_guards(type_, live, wish, is_patch=True)
+        seen = live and events.seen_as(live, type_.gvk)
+        after = events.stored(writes.applied(type_, seen, wish, author, self.new_uid() if live is None else ""))
         if is_dry:
             return after
         return self._add(after) if live is None else self._replace(live, after)
@@ -207,17 +208,17 @@ class MemoryApi:
     def erase(
         self, live: Object, policy: Policy, *, grace_seconds: int | None = None, is_dry: bool = False
     ) -> tuple[Object, bool]:
-        """Delete an object as far as its finalizers and its processes let it go; return it, and whether it is gone."""
+        """Delete an object, or mark it where finalizers or processes hold it; return it, and whether it is gone."""
         after = deletion.marked(live, policy, grace_seconds, self.now())
         if is_dry:
             return after or live, after is None
         if after is None:
-            return self._drop(live), True
+            self._drop(live)
+            return deletion.ended(live, self.now()), True
         if after != live:
             self._write("MODIFIED", after)
         self._settle([place(live)])
-        left = self._objects.get(place(live))
-        return left or after, left is None
+        return after, False
 
     def _apply_by_force(self, child: Object, author: Author) -> Object:
         if _has_null(child):
@@ -226,6 +227,8 @@ class MemoryApi:
         if type_.has_status and not author.part:
             body.pop("status", None)
         try:
+            if self.schemas is not None:
+                writes.check_typed(type_, body)
             return self.apply_as(type_, body, author)
         except Refused as refused:
             raise _told(refused) from refused
@@ -238,8 +241,6 @@ class MemoryApi:
         if uid := metadata.get("uid"):
             why = f"uid mismatch: the provided object specified uid {uid}, and no existing object was found"
             raise refusals.conflict(type_, name, why)
-        if metadata.get("resourceVersion"):
-            raise refusals.conflict(type_, name)
 
     def _check_namespace(self, type_: Type, namespace: str, name: str) -> None:
         if not type_.gvk.namespaced or self.schemas is None:
@@ -253,10 +254,10 @@ class MemoryApi:
     def _replace(self, live: Object, after: Object) -> Object:
         if writes.is_same(live, after):
             return live
-        stored = self._write("MODIFIED", after)
-        if "deletionTimestamp" in live["metadata"]:
-            self._settle([place(live)])
-        return stored
+        if "deletionTimestamp" in live["metadata"] and deletion.is_free(after):
+            self._drop(live)
+            return after
+        return self._write("MODIFIED", after)
 
     def _add(self, new: Object) -> Object:
         stored = self._write("ADDED", new)
@@ -323,21 +324,26 @@ def namespace(name: str) -> Object:
     return {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}
 
 
-def check_guards(type_: Type, live: Object, sent: Object) -> None:
+def check_guards(type_: Type, live: Object, sent: Object, *, is_patch: bool) -> None:
     """Refuse a write that means another object, or an older state of this one."""
     metadata, found = sent["metadata"], live["metadata"]
-    if metadata.get("uid", found["uid"]) != found["uid"]:
-        why = f"Precondition failed: UID in precondition: {metadata['uid']}, UID in object meta: {found['uid']}"
-        raise refusals.conflict(type_, found["name"], why)
-    if metadata.get("resourceVersion", found["resourceVersion"]) != found["resourceVersion"]:
+    uid = metadata.get("uid") or found["uid"]
+    if uid != found["uid"] and not is_patch:
+        raise refusals.another_uid(type_, live, uid)
+    if (metadata.get("resourceVersion") or found["resourceVersion"]) != found["resourceVersion"]:
         raise refusals.conflict(type_, found["name"])
+    if uid != found["uid"]:
+        cause = invalid("metadata.uid", uid, "field is immutable")
+        raise refusals.invalid(type_, found["name"], [cause] * 2)
 
 
 def _told(refused: Refused) -> Exception:
     """Return a refusal as the engine's client tells it."""
     if refused.code == 404 or any(cause.reason == "NamespaceTerminating" for cause in refused.causes):
         return Gone(refused.message)
-    return Conflict(refused.message) if refused.code == 409 else Invalid(Reason.INVALID_SPEC, refused.message)
+    if refused.code == 409 or any(cause.field == "metadata.uid" for cause in refused.causes):
+        return Conflict(refused.message)
+    return Invalid(Reason.INVALID_SPEC, refused.message)
 
 
 def _has_null(body: Any) -> bool:

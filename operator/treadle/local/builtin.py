@@ -58,6 +58,20 @@ def schema_of(type_: Type) -> Node:
 
 
 @cache
+def zero(type_: Type) -> Node:
+    """Return an object of a built-in type as Go has it before anything is set; to be read only."""
+    found: Node = _zero(schema(type_))
+    return found
+
+
+def _zero(node: Node) -> Node:
+    fields = node.get("properties", {})
+    lists = {name: None for name in node.get("required", ()) if fields[name].get("type") == "array"}
+    known = {name: _zero(child) or child["default"] for name, child in fields.items() if "default" in child}
+    return {**lists, **known}
+
+
+@cache
 def _linked() -> dict[str, Node]:
     """Return the definitions as one graph."""
     nodes: dict[str, Node] = {name: {} for name in definitions()}

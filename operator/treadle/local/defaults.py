@@ -10,6 +10,8 @@ CONTAINERS = ("containers[]", "initContainers[]")
 PROBES = ("livenessProbe", "readinessProbe", "startupProbe")
 PROBE = {"timeoutSeconds": 1, "periodSeconds": 10, "successThreshold": 1, "failureThreshold": 3}
 CONTAINER = {"terminationMessagePath": "/dev/termination-log", "terminationMessagePolicy": "File"}
+UNREADY = ("node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable")
+UNTIL_EVICTED = {"operator": "Exists", "effect": "NoExecute", "tolerationSeconds": 300}
 MODE = {"defaultMode": 0o644}
 
 # Paths within a pod's spec, `[]` for each item; only what is there gets defaults.
@@ -56,7 +58,6 @@ DEFAULTS: Mapping[str, Mapping[str, Object]] = {
     "ReplicaSet": {"spec": {"replicas": 1}, **TEMPLATE},
     "Service": {"spec": {"type": "ClusterIP", "sessionAffinity": "None", "internalTrafficPolicy": "Cluster"}},
     "Secret": {"": {"type": "Opaque"}},
-    "Namespace": {"spec": {"finalizers": ["kubernetes"]}, "status": {"phase": "Active"}},
 }
 
 
@@ -77,6 +78,12 @@ def fill(raw: Object) -> None:
         tag = image.rpartition("/")[2].partition("@")[0].partition(":")[2]
         is_latest = "@" not in image and tag in ("", "latest")
         container.setdefault("imagePullPolicy", "Always" if is_latest else "IfNotPresent")
+
+
+def prepare(new: Object, uid: str) -> None:
+    """Give a new built-in object what nobody owns: what the server's strategies and admission plugins fill in."""
+    if new["kind"] in PREPARED:
+        PREPARED[new["kind"]](new, uid)
 
 
 def _containers(pod: Object) -> Iterator[Object]:
@@ -120,9 +127,64 @@ def _namespace(raw: Object) -> None:
     labels["kubernetes.io/metadata.name"] = raw["metadata"].get("name", "")
 
 
+def _pod(raw: Object) -> None:
+    status = raw.get("status") or {}
+    if status.get("podIP") and not status.get("podIPs"):
+        status["podIPs"] = [{"ip": status["podIP"]}]
+
+
+def _new_pod(new: Object, uid: str) -> None:
+    spec = new["spec"]
+    spec.setdefault("priority", 0)
+    spec.setdefault("preemptionPolicy", "PreemptLowerPriority")
+    known = {each.get("key") for each in spec.get("tolerations") or ()}
+    added = [{"key": key, **UNTIL_EVICTED} for key in UNREADY if key not in known]
+    spec["tolerations"] = [*(spec.get("tolerations") or ()), *added]
+
+
+def _new_job(new: Object, uid: str) -> None:
+    spec, metadata = new["spec"], new["metadata"]
+    if spec.get("manualSelector"):
+        return
+    name = metadata["name"]
+    labels = {
+        "batch.kubernetes.io/controller-uid": uid,
+        "batch.kubernetes.io/job-name": name,
+        "controller-uid": uid,
+        "job-name": name,
+    }
+    template = spec["template"].setdefault("metadata", {})
+    template["labels"] = {**(template.get("labels") or {}), **labels}
+    # The labels of the template that were sent are the Job's too.
+    metadata["labels"] = {**(metadata.get("labels") or template["labels"])}
+    spec["selector"] = {"matchLabels": {"batch.kubernetes.io/controller-uid": uid}}
+
+
+def _new_service(new: Object, uid: str) -> None:
+    spec = new["spec"]
+    if spec["type"] == "ExternalName":
+        return
+    # There is no network to give an address in: a Service is reached through the API's proxy.
+    address = spec.setdefault("clusterIP", "None")
+    spec.setdefault("clusterIPs", [address])
+    spec.setdefault("ipFamilies", ["IPv4"])
+    spec.setdefault("ipFamilyPolicy", "SingleStack")
+
+
+def _new_namespace(new: Object, uid: str) -> None:
+    new["spec"] = {"finalizers": ["kubernetes"]}
+
+
+PREPARED: Mapping[str, Callable[[Object, str], None]] = {
+    "Job": _new_job,
+    "Namespace": _new_namespace,
+    "Pod": _new_pod,
+    "Service": _new_service,
+}
 SPECIAL: Mapping[str, Callable[[Object], None]] = {
     "Deployment": _deployment,
     "Namespace": _namespace,
+    "Pod": _pod,
     "Secret": _secret,
     "Service": _service,
 }

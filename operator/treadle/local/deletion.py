@@ -53,6 +53,20 @@ def marked(live: Object, policy: Policy, grace_seconds: int | None, now: datetim
     return {**live, "metadata": {**metadata, **marks}}
 
 
+def ended(live: Object, now: datetime) -> Object:
+    """Return an object that is gone as the answer to its deletion tells it."""
+    if live["kind"] != "Pod":
+        return live
+    marks = {"deletionTimestamp": stamp(now), "deletionGracePeriodSeconds": 0}
+    return {**live, "metadata": {**live["metadata"], **marks}}
+
+
+def is_free(raw: Object) -> bool:
+    """Say whether nothing holds an object that is to go."""
+    metadata = raw["metadata"]
+    return not metadata.get("finalizers") and not metadata.get("deletionGracePeriodSeconds")
+
+
 def concerned(gone: Object, objects: Objects) -> list[Place]:
     """Return what the end of an object concerns: what it owned, who waits for it, and its namespace."""
     uid, owners = gone["metadata"]["uid"], owner_uids(gone)
@@ -76,7 +90,7 @@ def steps(live: Object, objects: Objects) -> Iterator[Step]:
         for where, _ in _dependents(live, objects):
             yield Step(where, partial(_disowned, uids={metadata["uid"]}))
         yield Step(here, partial(_released, finalizer=ORPHAN))
-    elif not finalizers and not metadata.get("deletionGracePeriodSeconds"):
+    elif is_free(live):
         yield Step(here, _nothing)
 
 

@@ -17,8 +17,8 @@ SPELLINGS = {
     "reportingComponent": "reportingController",
 }
 BACK = {new: old for old, new in SPELLINGS.items()}
-# What the core form always has, as its Go struct has no omitempty there.
-CORE_ALWAYS: Object = {
+# What either form always has, as its Go struct has no omitempty there.
+ALWAYS: Object = {
     "eventTime": None,
     "firstTimestamp": None,
     "involvedObject": {},
@@ -27,6 +27,8 @@ CORE_ALWAYS: Object = {
     "reportingInstance": "",
     "source": {},
 }
+ONLY_OLD = ("involvedObject", "reportingComponent", "reportingInstance")
+NEW_ALWAYS = {SPELLINGS.get(name, name): value for name, value in ALWAYS.items() if name not in ONLY_OLD}
 
 
 def stored(raw: Object) -> Object:
@@ -39,7 +41,9 @@ def stored(raw: Object) -> Object:
 
 def seen_as(raw: Object, gvk: Gvk) -> Object:
     """Return a stored object as a type of this group shows it."""
-    if raw["kind"] != "Event" or gvk.group == EVENT.group:
+    if raw["kind"] != "Event":
         return raw
+    if gvk.group == EVENT.group:
+        return {**NEW_ALWAYS, **raw}
     spelt = {BACK.get(name, name): value for name, value in raw.items()}
-    return {**CORE_ALWAYS, **spelt, "apiVersion": gvk.api_version}
+    return {**ALWAYS, **spelt, "apiVersion": gvk.api_version}

@@ -55,11 +55,11 @@ class Owned:
 class Conflicts(Exception):
     """An apply without force would take fields from others."""
 
-    def __init__(self, found: Mapping[Manager, tuple[Owned, Set]]) -> None:
+    def __init__(self, found: Mapping[Manager, Set]) -> None:
         super().__init__(_told(found))
         self.fields = [
-            (f"conflict with {_named(manager, owned)}", fieldsets.shown(path))
-            for manager, (owned, paths) in sorted(found.items())
+            (f"conflict with {manager}", fieldsets.shown(path))
+            for manager, paths in sorted(found.items())
             for path in sorted(paths)
         ]
 
@@ -102,7 +102,8 @@ class Write:
 
     me: Manager
     schema: Node
-    now: datetime
+    now: datetime | None
+    """None leaves out when."""
     ignored: Set = EMPTY
     is_forced: bool = False
 
@@ -124,7 +125,7 @@ def apply(live: Object, wish: Object, managers: Managers, write: Write) -> tuple
     written, removed = _changed(live, after, write)
     left = _left({**managers, write.me: mine}, write, written, removed)
     if written or removed:
-        left[write.me] = replace(mine, time=stamp(write.now))
+        left[write.me] = replace(mine, time=_time(write))
     return after, _stripped(left)
 
 
@@ -135,7 +136,7 @@ def update(live: Object, after: Object, managers: Managers, write: Write) -> Man
     left = _left(managers, replace(write, is_forced=True), written, removed)
     if written - UNOWNED:
         kept = former.paths - removed if former else EMPTY
-        left[write.me] = Owned(written | kept, write.me.api_version, stamp(write.now))
+        left[write.me] = Owned(written | kept, write.me.api_version, _time(write))
     return _stripped(left)
 
 
@@ -150,7 +151,7 @@ def _left(managers: Managers, write: Write, written: Set, removed: Set) -> dict[
     """Return what a write leaves to the managers; what goes belongs to nobody."""
     is_mine = write.me.operation == APPLY
     taken = {
-        manager: (owned, owned.paths & written)
+        manager: owned.paths & written
         for manager, owned in managers.items()
         if owned.paths & written and not (is_mine and manager == write.me)
     }
@@ -188,22 +189,18 @@ def _stripped(managers: Managers) -> Managers:
     return {manager: owned for manager, owned in stripped.items() if owned.paths}
 
 
-def _named(manager: Manager, owned: Owned) -> str:
-    at = f" at {owned.time}" if manager.operation == UPDATE and owned.time else ""
-    return f"{manager}{at}"
+def _time(write: Write) -> str | None:
+    return None if write.now is None else stamp(write.now)
 
 
-def _told(found: Mapping[Manager, tuple[Owned, Set]]) -> str:
-    one = [(manager, owned, path) for manager, (owned, paths) in found.items() for path in paths]
-    if len(one) == 1:
-        manager, owned, path = one[0]
-        return f"Apply failed with 1 conflict: conflict with {_named(manager, owned)}: {fieldsets.shown(path)}"
+def _told(found: Mapping[Manager, Set]) -> str:
+    count = sum(len(paths) for paths in found.values())
+    if count == 1:
+        ((manager, paths),) = found.items()
+        return f"Apply failed with 1 conflict: conflict with {manager}: {fieldsets.shown(*paths)}"
     lines = [
         line
-        for manager, (owned, paths) in sorted(found.items(), key=lambda item: str(item[0]))
-        for line in (
-            f"conflicts with {_named(manager, owned)}:",
-            *(f"- {fieldsets.shown(path)}" for path in sorted(paths)),
-        )
+        for manager, paths in sorted(found.items(), key=lambda item: str(item[0]))
+        for line in (f"conflicts with {manager}:", *(f"- {fieldsets.shown(path)}" for path in sorted(paths)))
     ]
-    return f"Apply failed with {len(one)} conflicts: " + "\n".join(lines)
+    return f"Apply failed with {count} conflicts: " + "\n".join(lines)

@@ -5,12 +5,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from treadle.local import refusals
-from treadle.local.causes import INVALID, REQUIRED, Cause, forbidden, not_supported
+from treadle.local.causes import REQUIRED, Cause, Refused, forbidden, not_supported
 
 type Object = dict[str, Any]
 
 VALIDATIONS = ("Ignore", "Strict", "Warn")
-POLICIES = ("Background", "Foreground", "Orphan")
+POLICIES = ("Foreground", "Background", "Orphan")
 TRUE = ("1", "t", "T", "true", "True", "TRUE")
 APPLY = "application/apply-patch+yaml"
 MANAGER_LENGTH = 128
@@ -62,14 +62,24 @@ def of_delete(query: Mapping[str, str], sent: Object) -> Object:
     return asked
 
 
-def version(query: Mapping[str, str]) -> int:
+def version(query: Mapping[str, str], *, is_watch: bool) -> int:
     """Return the resource version that a list or watch begins with; 0 for any."""
     text = query.get("resourceVersion", "")
+    match, initial = query.get("resourceVersionMatch"), "sendInitialEvents" in query
+    if initial and not is_watch:
+        raise _refused("ListOptions", [forbidden("sendInitialEvents", "sendInitialEvents is forbidden for list")])
+    if initial and match != "NotOlderThan":
+        said = "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan"
+        raise _refused("ListOptions", [forbidden("resourceVersionMatch", said)])
+    if match and is_watch and not initial:
+        said = "resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided"
+        raise _refused("ListOptions", [forbidden("resourceVersionMatch", said)])
+    if match and not is_watch and not text:
+        said = "resourceVersionMatch is forbidden unless resourceVersion is provided"
+        raise _refused("ListOptions", [forbidden("resourceVersionMatch", said)])
     if text and not text.isdigit():
-        cause = Cause(
-            "resourceVersion", INVALID, f'Invalid value: "{text}": strconv.ParseUint: parsing "{text}": invalid syntax'
-        )
-        raise _refused("ListOptions", [cause])
+        said = f'resourceVersion: Invalid value: "{text}": strconv.ParseUint: parsing "{text}": invalid syntax'
+        raise Refused(500, "", said) if is_watch else refusals.bad_request(f"invalid resource version: {said}")
     return int(text or 0)
 
 

@@ -2,6 +2,7 @@
 
 import base64
 import json
+import re
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -10,6 +11,8 @@ from treadle.local.api import MemoryApi, place
 
 type Object = dict[str, Any]
 
+INVALID = "invalid continue token: continue key is not valid"
+LETTER = re.compile(r"[\w-]", re.ASCII)
 TOO_OLD = (
     "The provided continue parameter is too old to display a consistent list result. You can start a new list without "
     "the continue parameter, or use the continue token in this response to retrieve the remainder of the results. "
@@ -40,12 +43,15 @@ class Page(NamedTuple):
 
 def token_of(text: str) -> Token:
     """Return a token as it was given; refuse another text."""
+    illegal = next((at for at, letter in enumerate(text) if not LETTER.fullmatch(letter)), None)
+    if illegal is not None:
+        raise refusals.bad_request(f"{INVALID}: illegal base64 data at input byte {illegal}")
     try:
         told = json.loads(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
         namespace, _, name = told["start"].partition("/")
         return Token(int(told["rv"]), (namespace, name))
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise refusals.bad_request(f"continue key is not valid: {error}") from error
+        raise refusals.bad_request(f"{INVALID}: {error}") from error
 
 
 def as_of(api: MemoryApi, kind: str, version: int) -> list[Object]:

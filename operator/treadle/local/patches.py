@@ -11,6 +11,17 @@ class Unpatchable(Exception):
     """The patch does not fit the object."""
 
 
+class Undecodable(Exception):
+    """The patch is no patch; the text is Go's."""
+
+
+def merge_patch(live: Any, patch: Any) -> Any:
+    """Return what a merge patch makes of an object; refuse one that is none."""
+    if not isinstance(patch, dict):
+        raise Undecodable(f"json: cannot unmarshal {_kind(patch)} into Go value of type map[string]interface {{}}")
+    return merge(live, patch)
+
+
 def merge(live: Any, patch: Any) -> Any:
     """Return what a merge patch makes of a value (RFC 7386)."""
     if not isinstance(patch, dict):
@@ -22,10 +33,16 @@ def merge(live: Any, patch: Any) -> Any:
 
 def json_patch(live: Any, operations: Any) -> Any:
     """Return what a JSON patch makes of a value (RFC 6902)."""
+    if not isinstance(operations, list):
+        raise Undecodable(f"json: cannot unmarshal {_kind(operations)} into Go value of type []handlers.jsonPatchOp")
     patched = copy.deepcopy(live)
     for operation in operations:
         patched = _operate(patched, operation)
     return patched
+
+
+def _kind(value: Any) -> str:
+    return {dict: "object", list: "array", str: "string", bool: "bool"}.get(type(value), "number")
 
 
 def _operate(body: Any, operation: Mapping[str, Any]) -> Any:
@@ -150,22 +167,29 @@ def _merged_list(live: list[Any], patch: list[Any], schema: Node, order: list[An
         return patch
     key = schema.get("x-kubernetes-patch-merge-key")
     if key is None:
-        merged = [*live, *(item for item in patch if item not in live)]
-        return merged if order is None else sorted(merged, key=lambda item: _rank(item, order))
+        return _ordered({item: item for item in live}, {item: item for item in patch}, order)
     if any(item.get(DIRECTIVE) == "replace" for item in patch):
         return [item for item in patch if DIRECTIVE not in item]
-    found = {item.get(key): item for item in live}
-    for item in patch:
-        name = item.get(key)
-        if item.get(DIRECTIVE) == "delete":
-            found.pop(name, None)
+    gone = {item.get(key) for item in patch if item.get(DIRECTIVE) == "delete"}
+    found = {item.get(key): item for item in live if item.get(key) not in gone}
+    changed = {
+        item.get(key): strategic(found.get(item.get(key)), item, schema.get("items", {}))
+        for item in patch
+        if DIRECTIVE not in item
+    }
+    return _ordered(found, changed, order and [item.get(key) for item in order])
+
+
+def _ordered(live: Mapping[Any, Any], patch: Mapping[Any, Any], order: list[Any] | None) -> list[Any]:
+    """Return the items of both: the patch's in its order, and each other before the first that it stood before."""
+    names = [name for name in order or patch if name in patch or name in live]
+    first = [name for name in patch if name not in names] + names
+    others = [name for name in live if name not in first]
+    place = {name: position for position, name in enumerate(live)}
+    out: list[Any] = []
+    while others or first:
+        if not first or (others and first[0] in place and place[others[0]] < place[first[0]]):
+            out.append(others.pop(0))
         else:
-            found[name] = strategic(found.get(name), item, schema.get("items", {}))
-    if order is None:
-        return list(found.values())
-    names = [item.get(key) for item in order]
-    return sorted(found.values(), key=lambda item: _rank(item.get(key), names))
-
-
-def _rank(item: Any, order: list[Any]) -> int:
-    return order.index(item) if item in order else len(order)
+            out.append(first.pop(0))
+    return [patch[name] if name in patch else live[name] for name in out]

@@ -6,7 +6,8 @@ from typing import Any
 from treadle.local import types
 from treadle.local.types import Type
 
-NAMED = {"GET": "get", "PUT": "update", "PATCH": "patch", "DELETE": "delete", "POST": "create"}
+NAMED = {"GET": "get", "PUT": "update", "PATCH": "patch", "DELETE": "delete"}
+PASSED = {**NAMED, "POST": "create"}
 COLLECTED = {"GET": "list", "POST": "create", "DELETE": "deletecollection"}
 
 
@@ -37,7 +38,7 @@ def target(path: str) -> Target | None:
 
 def verb(about: Target, method: str, *, is_watch: bool) -> str | None:
     """Return what a method does with a target, or None where the type or part does not have it."""
-    found = (NAMED if about.name else COLLECTED).get(method)
+    found = (COLLECTED if not about.name else PASSED if about.part == "proxy" else NAMED).get(method)
     if found == "list" and is_watch:
         found = "watch"
     part = about.type.part(about.part)

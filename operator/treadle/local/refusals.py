@@ -3,7 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from treadle.local.causes import NOWHERE, Cause, Refused, quoted
+from treadle.local.causes import Cause, Refused, quoted
+from treadle.local.causes import invalid as invalid_value
 from treadle.local.types import Type
 
 type Node = dict[str, Any]
@@ -13,7 +14,6 @@ PATCH_TYPES = (
     "application/json-patch+json",
     "application/merge-patch+json",
     "application/apply-patch+yaml",
-    "application/apply-patch+cbor",
 )
 STRATEGIC = "application/strategic-merge-patch+json"
 
@@ -22,20 +22,18 @@ class Refusal(Refused):
     """A refusal that names what it is about."""
 
     def __init__(
-        self, code: int, reason: str, message: str, details: Mapping[str, Any], causes: Sequence[Cause] = ()
+        self, code: int, reason: str, message: str, details: Mapping[str, Any] | None, causes: Sequence[Cause] = ()
     ) -> None:
         super().__init__(code, reason, message, causes)
-        self.details = dict(details)
+        self.details = details
 
 
-def status(refused: Refused, type_: Type | None = None, name: str = "") -> Node:
+def status(refused: Refused) -> Node:
     """Return the Status object that a client reads."""
-    if isinstance(refused, Refusal):
-        details = refused.details
-    else:
-        details = {} if type_ is None else _named(name, type_, type_.gvk.kind)
+    details = refused.details if isinstance(refused, Refusal) else None
     causes = [_cause(cause) for cause in refused.causes]
-    details = {**details, **({"causes": causes} if causes else {})}
+    if causes:
+        details = {**(details or {}), "causes": causes}
     return {
         "kind": "Status",
         "apiVersion": "v1",
@@ -43,7 +41,7 @@ def status(refused: Refused, type_: Type | None = None, name: str = "") -> Node:
         "status": "Failure",
         "message": refused.message,
         **({"reason": refused.reason} if refused.reason else {}),
-        **({"details": details} if details else {}),
+        **({} if details is None else {"details": dict(details)}),
         "code": refused.code,
     }
 
@@ -64,9 +62,38 @@ def conflict(type_: Type, name: str, why: str = UNMODIFIED) -> Refusal:
     return Refusal(409, "Conflict", message, _named(name, type_))
 
 
+def named(refused: Refused, type_: Type, name: str) -> Refusal:
+    """Return a refusal of a schema with what it is about."""
+    details = _named(name, type_, type_.gvk.kind) if refused.code == 422 else None
+    return Refusal(refused.code, refused.reason, refused.message, details, refused.causes)
+
+
+def another(type_: Type, name: str, what: str, asked: str, found: str) -> Refusal:
+    """Return the refusal of a delete that means another object, or another state of it."""
+    kind = f"{type_.gvk.kind}.{type_.gvk.group}" if type_.gvk.group else type_.gvk.kind
+    perhaps = "deleted and then recreated" if what == "UID" else "modified"
+    message = (
+        f"Operation cannot be fulfilled on {kind} {quoted(name)}: the {what} in the precondition ({asked}) "
+        f"does not match the {what} in record ({found}). The object might have been {perhaps}"
+    )
+    return Refusal(409, "Conflict", message, _named(name, type_, type_.gvk.kind))
+
+
+def another_uid(type_: Type, live: Node, asked: str) -> Refusal:
+    """Return the refusal of a replacement that means another object, as the storage below the server says it."""
+    metadata = live["metadata"]
+    name, gvk = metadata["name"], type_.gvk
+    plural = "services/specs" if gvk.plural == "services" else gvk.plural
+    parts = (gvk.group if type_.is_ours else "", plural, metadata.get("namespace", ""), name)
+    key = "/".join(("/registry", *(part for part in parts if part)))
+    said = f"Precondition failed: UID in precondition: {asked}, UID in object meta: {metadata['uid']}"
+    why = f"StorageError: invalid object, Code: 4, Key: {key}, ResourceVersion: 0, AdditionalErrorMsg: {said}"
+    return conflict(type_, name, why)
+
+
 def apply_conflict(causes: Sequence[Cause], message: str) -> Refusal:
     """Return the refusal of an apply to fields of other managers."""
-    return Refusal(409, "Conflict", message, {}, causes)
+    return Refusal(409, "Conflict", message, None, causes)
 
 
 def forbidden(type_: Type, name: str, why: str, causes: Sequence[Cause] = ()) -> Refusal:
@@ -82,18 +109,46 @@ def terminating(type_: Type, name: str, namespace: str) -> Refusal:
     return forbidden(type_, name, why, [cause])
 
 
-def invalid(type_: Type, name: str, causes: Sequence[Cause]) -> Refusal:
-    """Return the refusal of an object for its causes."""
+def another_kind(type_: Type, kind: str, name: str) -> Refusal:
+    """Return the refusal of an object of another kind than its path's."""
+    gvk = type_.gvk
+    if type_.is_ours:
+        cause = invalid_value("kind", kind, f"must be {gvk.kind}")
+        details = {"name": name, "group": gvk.group, "kind": kind}
+        return Refusal(422, "Invalid", f"{kind}.{gvk.group} {quoted(name)} is invalid: {cause}", details, [cause])
+    package = gvk.group.partition(".")[0] or "core"
+    said = f"converting ({gvk.version}.{kind}) to ({package}.{gvk.kind}): unknown conversion"
+    return bad_request(f'{kind} in version "{gvk.version}" cannot be handled as a {gvk.kind}: {said}')
+
+
+def unfit(causes: Sequence[Cause]) -> Refusal:
+    """Return the refusal of a patch for what it would make of its object."""
+    return Refusal(422, "Invalid", f' "" is invalid: {causes[0]}', {}, causes)
+
+
+def invalid(type_: Type, name: str, causes: Sequence[Cause], *, plural: bool = False) -> Refusal:
+    """Return the refusal of an object for its causes; the storage below the server names it by its plural."""
     texts = list(dict.fromkeys(str(cause) for cause in causes))
     said = texts[0] if len(texts) == 1 else f"[{', '.join(texts)}]"
-    kind = f"{type_.gvk.kind}.{type_.gvk.group}" if type_.gvk.group else type_.gvk.kind
+    named_kind = type_.gvk.plural if plural else type_.gvk.kind
+    kind = f"{named_kind}.{type_.gvk.group}" if type_.gvk.group else named_kind
     message = f"{kind} {quoted(name)} is invalid: {said}"
-    return Refusal(422, "Invalid", message, _named(name, type_, type_.gvk.kind), causes)
+    return Refusal(422, "Invalid", message, _named(name, type_, named_kind), causes)
+
+
+def unpatchable() -> Refusal:
+    """Return the refusal of a patch that does not fit its object."""
+    return Refusal(422, "Invalid", "the server rejected our request due to an error in our request", {})
+
+
+def unknown_path() -> Refusal:
+    """Return the refusal of a path in a group of built-in types."""
+    return Refusal(404, "NotFound", "the server could not find the requested resource", {})
 
 
 def bad_request(message: str) -> Refusal:
     """Return the refusal of a request that makes no sense."""
-    return Refusal(400, "BadRequest", message, {})
+    return Refusal(400, "BadRequest", message, None)
 
 
 def method_not_allowed() -> Refusal:
@@ -104,27 +159,29 @@ def method_not_allowed() -> Refusal:
 def unsupported(accepted: Sequence[str], problem: str = "the body of the request was in an unknown format") -> Refusal:
     """Return the refusal of a body's format."""
     message = f"{problem} - accepted media types include: {', '.join(accepted)}"
-    return Refusal(415, "UnsupportedMediaType", message, {})
+    return Refusal(415, "UnsupportedMediaType", message, None)
 
 
-def patch_types(type_: Type) -> tuple[str, ...]:
-    """Return the patches that a type takes."""
-    return PATCH_TYPES if type_.is_ours else (*PATCH_TYPES[:3], STRATEGIC, *PATCH_TYPES[3:])
+def no_patch(type_: Type) -> Refusal:
+    """Return the refusal of a patch of another kind; built-in types say less."""
+    if type_.is_ours:
+        return unsupported(PATCH_TYPES)
+    return Refusal(415, "UnsupportedMediaType", "415: Unsupported Media Type", {})
 
 
 def unavailable(message: str) -> Refusal:
     """Return the refusal of what cannot be reached now."""
-    return Refusal(503, "ServiceUnavailable", message, {})
+    return Refusal(503, "ServiceUnavailable", message, None)
 
 
 def expired(message: str) -> Refusal:
     """Return the refusal to go on from a version that is forgotten."""
-    return Refusal(410, "Expired", message, {})
+    return Refusal(410, "Expired", message, None)
 
 
 def too_large(message: str) -> Refusal:
     """Return the refusal of a body beyond the limit."""
-    return Refusal(413, "RequestEntityTooLarge", message, {})
+    return Refusal(413, "RequestEntityTooLarge", message, None)
 
 
 def _named(name: str, type_: Type, kind: str = "") -> Node:
@@ -139,5 +196,5 @@ def _cause(cause: Cause) -> Node:
     return {
         "reason": cause.reason,
         "message": cause.message,
-        **({"field": cause.field} if cause.field not in ("", NOWHERE) else {}),
+        **({"field": cause.field} if cause.field else {}),
     }

@@ -62,7 +62,7 @@ def fields(text: str, type_: Type) -> Selects:
         position = found.end()
     for path, _, _ in wanted:
         if path not in (*METADATA, *type_.selectable):
-            raise bad_request(f"field label not supported: {path}")
+            raise bad_request(_unknown(path, type_))
     return lambda raw: all((field(raw, path, type_) == value) is is_wanted for path, is_wanted, value in wanted)
 
 
@@ -77,6 +77,12 @@ def field(raw: Object, path: str, type_: Type) -> str:
 
 
 ALIASES = {"status.successful": "status.succeeded", "source": "source.component"}
+
+
+def _unknown(path: str, type_: Type) -> str:
+    if type_.is_ours or type_.selectable:
+        return f"field label not supported: {path}"
+    return f'"{path}" is not a known field selector: only "metadata.name", "metadata.namespace"'
 
 
 def _requirement(found: re.Match[str]) -> Requirement:

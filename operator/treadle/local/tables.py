@@ -305,7 +305,7 @@ def _event_message(raw: Object, now: datetime) -> str:
 
 
 def _count(*names: str) -> Cell:
-    return lambda raw, now: str(sum(len(raw.get(name) or {}) for name in names))
+    return lambda raw, now: sum(len(raw.get(name) or {}) for name in names)
 
 
 NAME = Column(

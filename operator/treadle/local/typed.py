@@ -9,6 +9,7 @@ from enum import Enum
 from functools import partial
 from typing import Any, Final
 
+from treadle.local.causes import printed, quoted
 from treadle.local.fieldsets import Path, Set, by_first, key_step, keys_of, value_step
 
 type Node = dict[str, Any]
@@ -203,16 +204,24 @@ def _list_faults(value: Any, schema: Node, path: Path) -> Iterator[tuple[Path, s
 
 
 def _told(value: Any) -> str:
+    return f"&value.valueUnstructured{{Value:{_in_go(value)}}}"
+
+
+def _in_go(value: Any) -> str:
+    """Return a value as Go's %#v writes it."""
     match value:
-        case bool():
-            return "boolean"
         case str():
-            return "string"
+            return quoted(value)
+        case bool():
+            return str(value).lower()
         case dict():
-            return "map"
+            fields = ", ".join(f"{quoted(key)}:{_in_go(child)}" for key, child in sorted(value.items()))
+            return f"map[string]interface {{}}{{{fields}}}"
         case list():
-            return "list"
-    return "numeric"
+            return f"[]interface {{}}{{{', '.join(_in_go(item) for item in value)}}}"
+        case None:
+            return "interface {}(nil)"
+    return printed(value)
 
 
 def _fields(value: Any, schema: Node, path: Path) -> Iterator[Path]:

@@ -70,6 +70,11 @@ class Type:
         return f"{self.gvk.plural}.{self.gvk.group}" if self.gvk.group else self.gvk.plural
 
     @property
+    def key(self) -> tuple[str, str]:
+        """Return apiVersion and kind."""
+        return self.gvk.api_version, self.gvk.kind
+
+    @property
     def singular(self) -> str:
         return self.gvk.kind.lower()
 
@@ -160,7 +165,7 @@ OURS = tuple(
 )
 
 TYPES = (*BUILT_IN, *OURS)
-BY_KIND = {(each.gvk.api_version, each.gvk.kind): each for each in TYPES}
+BY_KIND = {each.key: each for each in TYPES}
 NAMESPACE_TYPE = BY_KIND["v1", "Namespace"]
 BY_PATH = {(each.gvk.group, each.gvk.version, each.gvk.plural): each for each in TYPES}
 GROUPS: dict[str, tuple[str, ...]] = {
@@ -174,6 +179,13 @@ GROUPS: dict[str, tuple[str, ...]] = {
     GROUP: (VERSION,),
 }
 """The named groups in the order of their priority, which decides what a short word such as `ev` means."""
+
+
+def gvk_of(raw: Any) -> str:
+    """Return group, version and kind of an object as Go writes them: apps/v1, Kind=Deployment."""
+    found = raw if isinstance(raw, dict) else {}
+    group, _, version = str(found.get("apiVersion", "")).rpartition("/")
+    return f"{group}/{version}, Kind={found.get('kind', '')}"
 
 
 def of(raw: dict[str, Any]) -> Type:

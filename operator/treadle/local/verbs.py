@@ -2,23 +2,31 @@
 
 import copy
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
+from treadle.api.names import PLURALS
 from treadle.control.engine.ports import JOB
-from treadle.local import admission, builtin, events, refusals
+from treadle.local import admission, builtin, events, patches, refusals, types
 from treadle.local.api import MemoryApi, check_guards
+from treadle.local.causes import INVALID, Cause, Refused, invalid, marshalled
 from treadle.local.deletion import Policy
 from treadle.local.options import Options
 from treadle.local.paths import Target
-from treadle.local.writes import Author
+from treadle.local.writes import Author, check_typed
 
 type Object = dict[str, Any]
 
 # rand.String of k8s.io/apimachinery: no vowels, no digits that look like letters.
 ALPHABET = "bcdfghjklmnpqrstvwxz2456789"
 GENERATED_LENGTH = 5
-RETURNED = frozenset({"Pod", "Service", "ServiceAccount"})
+ORPHANED = (
+    "child pods are preserved by default when jobs are deleted; set propagationPolicy=Background to remove them "
+    "or set propagationPolicy=Orphan to suppress this warning"
+)
+NEVER_BLIND = frozenset({*PLURALS, "Lease"})
+"""The kinds of which a replacement must name the version that it replaces."""
+RETURNED = frozenset({"Namespace", "Pod", "Service", "ServiceAccount"})
 """What a delete answers with whole, gone or not."""
 
 
@@ -39,32 +47,62 @@ def create(api: MemoryApi, target: Target, sent: Object, options: Options) -> Ob
     """Create an object, under a name of the server's where only its beginning is given."""
     wished = identified(target, sent)
     metadata = wished["metadata"]
+    check_fields(api, target, wished, options)
+    if metadata.get("resourceVersion"):
+        raise Refused(500, "", "resourceVersion should not be set on objects to be created")
     if not metadata.get("name"):
         suffix = "".join(secrets.choice(ALPHABET) for _ in range(GENERATED_LENGTH))
         metadata["name"] = f"{metadata['generateName']}{suffix}" if metadata.get("generateName") else ""
-    check_fields(api, target, wished, options)
     return api.make(target.type, wished, author(api, target, options), is_dry=options.dry_run)
 
 
-def update(api: MemoryApi, target: Target, sent: Object, options: Options) -> Object:
+def update(api: MemoryApi, target: Target, sent: Object, options: Options, *, is_patch: bool = False) -> Object:
     """Replace an object, or its status."""
     wished = identified(target, sent)
-    check_fields(api, target, wished, options)
+    if not is_patch:
+        check_fields(api, target, wished, options)
     live = get(api, target)
-    check_guards(target.type, live, wished)
+    check_guards(target.type, live, wished, is_patch=is_patch)
+    if not is_patch and target.type.gvk.kind in NEVER_BLIND and not wished["metadata"].get("resourceVersion"):
+        cause = Cause("metadata.resourceVersion", INVALID, "Invalid value: 0: must be specified for an update")
+        raise refusals.invalid(target.type, target.name, [cause], plural=True)
     return api.change(target.type, live, wished, author(api, target, options), is_dry=options.dry_run)
 
 
-def patch(api: MemoryApi, target: Target, change: Callable[[Object], Object], options: Options) -> Object:
-    """Change an object as it is."""
+def patch(
+    api: MemoryApi, target: Target, change: Callable[[Object], Object], options: Options, told: str = ""
+) -> Object:
+    """Change an object as it is.
+
+    told: how a refusal shows the patch; empty for what it makes of the object.
+    """
     live = events.seen_as(get(api, target), target.type.gvk)
-    return update(api, target, change(copy.deepcopy(live)), options)
+    try:
+        wished = change(copy.deepcopy(live))
+    except patches.Undecodable as error:
+        raise refusals.bad_request(f"error decoding patch: {error}") from error
+    except patches.Unpatchable as error:
+        raise refusals.unpatchable() from error
+    found = unknown_fields(api, target, wished, options)
+    if found and options.validation == "Strict":
+        said = f"strict decoding error: {', '.join(found)}"
+        raise refusals.unfit([invalid("patch", told or marshalled(wished), said)])
+    options.warnings.extend(found)
+    return update(api, target, wished, options, is_patch=True)
 
 
 def apply(api: MemoryApi, target: Target, sent: Object, options: Options) -> tuple[Object, bool]:
     """Apply fields to an object; return it, and whether it was made for that."""
+    if not isinstance(sent, dict) or (sent.get("apiVersion"), sent.get("kind")) != target.type.key:
+        gvk = types.gvk_of(sent)
+        raise refusals.bad_request(f"invalid object type: {gvk}")
+    if not (sent.get("metadata") or {}).get("name"):
+        said = "was undeterminable: name must be provided"
+        raise refusals.bad_request(f"the name of the object ({target.name} based on URL) {said}")
+    if sent["metadata"].get("managedFields"):
+        raise refusals.bad_request("metadata.managedFields must be nil")
+    check_typed(target.type, sent)
     wished = identified(target, sent)
-    wished["metadata"].setdefault("name", target.name)
     is_new = api.find(target.type.gvk.kind, target.namespace, target.name) is None
     after = api.apply_as(target.type, wished, author(api, target, options), is_dry=options.dry_run)
     return after, is_new
@@ -74,27 +112,26 @@ def delete(api: MemoryApi, target: Target, sent: Object, options: Options) -> tu
     """Delete an object, and what it owns; return it, and whether it is gone."""
     live = get(api, target)
     asked = sent.get("preconditions") or {}
-    for name, found in (("uid", live["metadata"]["uid"]), ("resourceVersion", live["metadata"]["resourceVersion"])):
+    for name, what in (("uid", "UID"), ("resourceVersion", "ResourceVersion")):
+        found = live["metadata"][name]
         if asked.get(name, found) != found:
-            what = {"uid": "UID", "resourceVersion": "ResourceVersion"}[name]
-            why = (
-                f"the {what} in the precondition ({asked[name]}) does not match the {what} in record ({found}). "
-                "The object might have been deleted and then recreated"
-            )
-            raise refusals.conflict(target.type, target.name, why)
+            raise refusals.another(target.type, target.name, what, asked[name], found)
     default = Policy.ORPHAN if target.type.gvk == JOB else Policy.BACKGROUND
     policy = Policy(sent.get("propagationPolicy") or default)
+    if target.type.gvk == JOB and not sent.get("propagationPolicy"):
+        options.warnings.append(ORPHANED)
     return api.erase(live, policy, grace_seconds=sent.get("gracePeriodSeconds"), is_dry=options.dry_run)
 
 
 def identified(target: Target, sent: Object) -> Object:
     """Return a copy of what was sent, with type and namespace as the path says; refuse what says otherwise."""
-    gvk = target.type.gvk
-    for key, wanted in (("apiVersion", gvk.api_version), ("kind", gvk.kind)):
-        if sent.get(key, wanted) != wanted:
-            what = {"apiVersion": "API version", "kind": "kind"}[key]
-            said = f"the {what} in the data ({sent[key]}) does not match the expected {what} ({wanted})"
-            raise refusals.bad_request(said)
+    gvk, kind = target.type.gvk, sent.get("kind")
+    version = sent.get("apiVersion", gvk.api_version)
+    if version != gvk.api_version:
+        said = f"the API version in the data ({version}) does not match the expected API version ({gvk.api_version})"
+        raise refusals.bad_request(said)
+    if kind not in (None, gvk.kind):
+        raise refusals.another_kind(target.type, str(kind), (sent.get("metadata") or {}).get("name", ""))
     wished = {**copy.deepcopy(sent), "apiVersion": gvk.api_version, "kind": gvk.kind}
     metadata = wished["metadata"] = wished.get("metadata") or {}
     if gvk.namespaced and metadata.get("namespace") not in (None, "", target.namespace):
@@ -114,14 +151,25 @@ def schema_of(target: Target) -> Object:
 
 def check_fields(api: MemoryApi, target: Target, wished: Object, options: Options) -> None:
     """Refuse unknown fields, or warn of them, as the request wants."""
-    if api.schemas is None or options.validation == "Ignore":
+    tell(target, unknown_fields(api, target, wished, options), options)
+
+
+def tell(target: Target, found: Sequence[str], options: Options) -> None:
+    """Refuse for what was found in a body, or warn of it, or say nothing, as the request wants."""
+    if not found or options.validation == "Ignore":
         return
-    found = api.schemas.unknown(wished) if target.type.is_ours else admission.unknown(target.type, wished)
-    if found and options.validation == "Strict":
+    if options.validation == "Strict":
         kind, version = target.type.gvk.kind, target.type.gvk.version
         said = f"strict decoding error: {', '.join(found)}"
         raise refusals.bad_request(f'{kind} in version "{version}" cannot be handled as a {kind}: {said}')
     options.warnings.extend(found)
+
+
+def unknown_fields(api: MemoryApi, target: Target, wished: Object, options: Options) -> Sequence[str]:
+    """Return what is to be told about fields that the type does not know."""
+    if api.schemas is None or options.validation == "Ignore":
+        return ()
+    return api.schemas.unknown(wished) if target.type.is_ours else admission.unknown(target.type, wished)
 
 
 def author(api: MemoryApi, target: Target, options: Options) -> Author:

@@ -14,7 +14,6 @@ from treadle.local.types import Type
 type Object = dict[str, Any]
 
 BOOKMARK_SECONDS = 60.0
-BEFORE_END_SECONDS = 2.0
 LONGEST_SECONDS = 3600.0
 INITIAL_END = "k8s.io/initial-events-end"
 
@@ -61,7 +60,7 @@ async def events(api: MemoryApi, watch: Watch, rng: random.Random) -> AsyncItera
     loop = asyncio.get_running_loop()
     seconds = watch.seconds if watch.seconds is not None else LONGEST_SECONDS * rng.uniform(0.5, 1.0)
     end = loop.time() + seconds
-    marks = [loop.time() + BOOKMARK_SECONDS, end - BEFORE_END_SECONDS] if watch.has_bookmarks else []
+    mark = loop.time() + BOOKMARK_SECONDS
     try:
         begun = past(api, watch)
         if begun is None:
@@ -75,16 +74,16 @@ async def events(api: MemoryApi, watch: Watch, rng: random.Random) -> AsyncItera
             yield event
         if watch.has_initial_end:
             yield "BOOKMARK", watch.bookmark(seen, is_initial_end=True)
-        while (now := loop.time()) < end:
-            due = min([mark for mark in marks if mark > now] or [end])
+        while loop.time() < end:
             change = None
             with suppress(TimeoutError):
-                async with asyncio.timeout_at(min(due, end)):
+                async with asyncio.timeout_at(min(mark, end)):
                     change = await told.get()
-            if change is None:
-                if watch.has_bookmarks and loop.time() < end:
+            if loop.time() >= mark:
+                if watch.has_bookmarks:
                     yield "BOOKMARK", watch.bookmark(seen)
-                    marks.append(loop.time() + BOOKMARK_SECONDS)
+                mark = loop.time() + BOOKMARK_SECONDS
+            if change is None:
                 continue
             seen = change.version
             if (told_event := watch.event(change)) is not None:
@@ -98,6 +97,8 @@ def past(api: MemoryApi, watch: Watch) -> Iterable[tuple[str, Object]] | None:
     if watch.is_initial:
         found = api.all(watch.type.gvk.kind, watch.namespace or None)
         return [("ADDED", raw) for raw in found if watch.selects(raw)]
+    if not watch.version:
+        return []
     changes = api.since(watch.version)
     if changes is None:
         return None

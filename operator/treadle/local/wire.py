@@ -13,11 +13,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-import yaml
 from aiohttp import web
 from aiohttp.client_exceptions import ClientConnectionResetError
 
 from treadle.local import (
+    bodies,
     discovery,
     events,
     forward,
@@ -27,7 +27,6 @@ from treadle.local import (
     pages,
     patches,
     paths,
-    protobuf,
     refusals,
     reviews,
     scale,
@@ -38,7 +37,7 @@ from treadle.local import (
     watching,
 )
 from treadle.local.api import MemoryApi
-from treadle.local.causes import Refused
+from treadle.local.causes import Refused, printed
 from treadle.local.options import Options
 from treadle.local.paths import Target
 
@@ -52,9 +51,10 @@ SHUTDOWN_SECONDS = 1.0
 INTERNAL = "Internal error occurred: the log of treadle up says which"
 HEADERS = {"Cache-Control": "no-cache, private"}
 JSON = "application/json"
+WARNINGS = web.RequestKey("warnings", list[str])
 PATCHES: dict[str, Callable[[Any, Any], Any]] = {
     "application/json-patch+json": patches.json_patch,
-    "application/merge-patch+json": patches.merge,
+    "application/merge-patch+json": patches.merge_patch,
 }
 REVIEWS = frozenset({types.ACCESS_REVIEW, types.RULES_REVIEW, types.SELF_REVIEW})
 
@@ -107,22 +107,21 @@ class Wire:
 
     async def answer(self, request: web.Request) -> web.StreamResponse:
         """Answer one request; whatever goes wrong is a Status."""
-        about = None
         try:
             guard(request)
             if (document := self._document(request)) is not None:
                 return document
             about = paths.target(request.path)
             if about is None:
-                return web.Response(status=404, text="404 page not found\n")
+                return unknown(request.path)
             return await self._act(request, about)
         except Refused as refused:
-            return refusal(refused, about)
+            return refusal(refused, request.get(WARNINGS))
         except web.HTTPRequestEntityTooLarge:
-            return refusal(refusals.too_large(f"Request entity too large: limit is {REQUEST_BYTES}"), about)
+            return refusal(refusals.too_large(f"Request entity too large: limit is {REQUEST_BYTES}"))
         except Exception:
             log.exception("Could not answer a request", extra={"method": request.method, "path": request.path})
-            return refusal(refusals.Refusal(500, "InternalError", INTERNAL, {}), about)
+            return refusal(refusals.Refusal(500, "InternalError", INTERNAL, None))
 
     def _document(self, request: web.Request) -> web.Response | None:
         """Return a document that is the same for all, if the path names one."""
@@ -152,7 +151,8 @@ class Wire:
 
     async def _act(self, request: web.Request, about: Target) -> web.StreamResponse:
         if about.type.gvk in REVIEWS and request.method == "POST":
-            return answered(reviews.answer(about.type.gvk.kind, await body_of(request)), status=201)
+            sent = bodies.read_any(await request.read(), request.content_type)
+            return answered(reviews.answer(about.type.gvk.kind, sent), status=201)
         verb = paths.verb(about, request.method, is_watch=request.query.get("watch") in options.TRUE)
         if verb is None:
             raise refusals.method_not_allowed()
@@ -175,47 +175,47 @@ class Wire:
         return await self._write(request, about, verb)
 
     async def _write(self, request: web.Request, about: Target, verb: str) -> web.Response:
-        sent = await body_of(request)
-        match verb:
-            case "create":
-                how = written(request, "CreateOptions")
-                made = verbs.create(self._api, about, sent, how)
-                return self._object(request, about, made, how.warnings, status=201)
-            case "update":
-                how = written(request, "UpdateOptions")
-                return self._object(request, about, verbs.update(self._api, about, sent, how), how.warnings)
-        how = written(request, "PatchOptions")
-        after, is_new = self._patched(request, about, sent, how)
-        return self._object(request, about, after, how.warnings, status=201 if is_new else 200)
+        text = await request.read()
+        if verb == "patch":
+            how = written(request, "PatchOptions")
+            after, is_new = self._patched(request, about, bodies.read_patch(text, request.content_type), how)
+            return self._object(request, about, after, status=201 if is_new else 200)
+        how = written(request, "CreateOptions" if verb == "create" else "UpdateOptions")
+        sent, doubled = bodies.read(text, request.content_type, about.type)
+        verbs.tell(about, doubled, how)
+        if verb == "create":
+            return self._object(request, about, verbs.create(self._api, about, sent, how), status=201)
+        return self._object(request, about, verbs.update(self._api, about, sent, how))
 
     def _patched(self, request: web.Request, about: Target, sent: Any, how: Options) -> tuple[Object, bool]:
         if request.content_type == options.APPLY:
             return verbs.apply(self._api, about, sent, how)
         if request.content_type == refusals.STRATEGIC and not about.type.is_ours:
             schema = verbs.schema_of(about)
-            return verbs.patch(self._api, about, lambda live: patches.strategic(live, sent, schema), how), False
+            told = printed(sent)
+            return verbs.patch(self._api, about, lambda live: patches.strategic(live, sent, schema), how, told), False
         patched = PATCHES.get(request.content_type)
         if patched is None:
-            raise refusals.unsupported(refusals.patch_types(about.type))
+            raise refusals.no_patch(about.type)
         return verbs.patch(self._api, about, lambda live: patched(live, sent), how), False
 
     async def _scale(self, request: web.Request, about: Target, verb: str) -> web.Response:
         live = verbs.get(self._api, about)
         if verb == "get":
             return answered(scale.of(live))
-        sent, how = await body_of(request), written(request, "UpdateOptions")
+        text, how = await request.read(), written(request, "UpdateOptions")
+        sent = bodies.read_any(text, request.content_type)
         if verb == "patch":
-            patched = PATCHES.get(request.content_type, patches.merge)
-            sent = patched(scale.of(live), sent)
-        whole = Target(about.type, about.namespace, about.name)
-        return answered(scale.of(verbs.update(self._api, whole, scale.scaled(live, sent), how)))
+            sent = PATCHES.get(request.content_type, patches.merge)(scale.of(live), sent)
+        return answered(scale.of(verbs.update(self._api, about, scale.scaled(live, sent), how)))
 
     async def _delete(self, request: web.Request, about: Target) -> web.Response:
-        sent = await body_of(request) if request.can_read_body else {}
+        sent = bodies.read_any(await request.read(), request.content_type)
         asked = options.of_delete(request.query, sent)
         how = Options("", dry_run=bool(asked.get("dryRun")))
         if about.name:
-            return deleted(request, about, *verbs.delete(self._api, about, asked, how))
+            gone = verbs.delete(self._api, about, asked, how)
+            return deleted(about, *gone, how.warnings)
         found = verbs.select(self._api, about, selected(request, about))
         for raw in found:
             one = Target(about.type, raw["metadata"].get("namespace", ""), raw["metadata"]["name"])
@@ -224,10 +224,8 @@ class Wire:
                 verbs.delete(self._api, one, asked, how)
         return self._page(request, about, pages.Page(found, self._api.version))
 
-    def _object(
-        self, request: web.Request, about: Target, raw: Object, warnings: list[str] | None = None, *, status: int = 200
-    ) -> web.Response:
-        return answered(self._shown(request, about, raw), status=status, warnings=warnings)
+    def _object(self, request: web.Request, about: Target, raw: Object, *, status: int = 200) -> web.Response:
+        return answered(self._shown(request, about, raw), status=status, warnings=request.get(WARNINGS))
 
     def _shown(self, request: web.Request, about: Target, raw: Object, *, headings: bool = True) -> Object:
         """Return an object in the form that a client wants."""
@@ -243,7 +241,7 @@ class Wire:
 
     def _list(self, request: web.Request, about: Target) -> web.Response:
         query, kind = request.query, about.type.gvk.kind
-        options.version(query)
+        options.version(query, is_watch=False)
         selects = selected(request, about)
         token = pages.token_of(query["continue"]) if query.get("continue") else None
         version = self._api.version if token is None else token.version
@@ -256,7 +254,9 @@ class Wire:
         found = [events.seen_as(raw, gvk) for raw in page.objects]
         is_selected = bool(request.query.get("labelSelector") or request.query.get("fieldSelector"))
         left = {"remainingItemCount": page.left} if page.left and not is_selected else {}
-        metadata = {"resourceVersion": str(page.version), **({"continue": page.token} if page.token else {}), **left}
+        # An empty token is told of custom resources in full only.
+        token = {"continue": page.token} if page.token or (about.type.is_ours and not shape(request)) else {}
+        metadata = {"resourceVersion": str(page.version), **token, **left}
         match shape(request):
             case "Table":
                 include = request.query.get("includeObject", "Metadata")
@@ -270,7 +270,7 @@ class Wire:
 
     async def _watch(self, request: web.Request, about: Target) -> web.StreamResponse:
         query = request.query
-        version = options.version(query)
+        version = options.version(query, is_watch=True)
         begins = query.get("sendInitialEvents")
         watch = watching.Watch(
             type=about.type,
@@ -317,6 +317,16 @@ class Wire:
         return response
 
 
+def unknown(path: str) -> web.Response:
+    """Return the answer to a path that names nothing; groups of built-in types have one of their own."""
+    match path.split("/"):
+        case ["", "api", "v1", *_]:
+            return refusal(refusals.unknown_path())
+        case ["", "apis", group, version, *_] if version == "v1" and "v1" in types.GROUPS.get(group, ()):
+            return refusal(refusals.unknown_path())
+    return web.Response(status=404, text="404 page not found\n")
+
+
 def guard(request: web.Request) -> None:
     """Refuse what a web page may have sent: a request to another host's name, or one with an Origin."""
     name = request.headers.get("Host", "")
@@ -344,36 +354,24 @@ def selected(request: web.Request, about: Target) -> Callable[[Object], bool]:
 
 def written(request: web.Request, kind: str) -> Options:
     """Return how a write is asked for."""
-    return options.of_write(kind, request.query, request.headers.get("User-Agent", ""), request.content_type)
+    how = options.of_write(kind, request.query, request.headers.get("User-Agent", ""), request.content_type)
+    request[WARNINGS] = how.warnings
+    return how
 
 
-async def body_of(request: web.Request) -> Any:
-    """Return a request's body: JSON, YAML, or protobuf of the few kinds that kubectl creates so."""
-    text = await request.read()
-    try:
-        if text.startswith(protobuf.MAGIC):
-            return protobuf.read(text)
-        return json.loads(text) if text.lstrip()[:1] in (b"{", b"[") else yaml.safe_load(text)
-    except protobuf.Unreadable as error:
-        accepted = ["application/json", "application/yaml"]
-        raise refusals.unsupported(accepted, f"{error} is not read here") from error
-    except (ValueError, yaml.YAMLError) as error:
-        raise refusals.bad_request(f"couldn't read the body: {error}") from error
-
-
-def deleted(request: web.Request, about: Target, raw: Object, is_gone: bool) -> web.Response:
+def deleted(about: Target, raw: Object, is_gone: bool, warnings: list[str]) -> web.Response:
     """Return the answer to a delete: that it is gone, or what is left of it."""
     if not is_gone or about.type.gvk.kind in verbs.RETURNED:
-        return answered(events.seen_as(raw, about.type.gvk))
+        return answered(events.seen_as(raw, about.type.gvk), warnings=warnings)
     group = {"group": about.type.gvk.group} if about.type.gvk.group else {}
     details = {"name": about.name, **group, "kind": about.type.gvk.plural, "uid": raw["metadata"]["uid"]}
-    return answered({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "details": details})
+    status = {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "details": details}
+    return answered(status, warnings=warnings)
 
 
-def refusal(refused: Refused, about: Target | None) -> web.Response:
+def refusal(refused: Refused, warnings: list[str] | None = None) -> web.Response:
     """Return a refusal as a Status."""
-    named = (about.type, about.name) if about else (None, "")
-    return answered(refusals.status(refused, *named), status=refused.code)
+    return answered(refusals.status(refused), status=refused.code, warnings=warnings)
 
 
 def answered(

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from treadle.api.base import stamp
-from treadle.local import admission, builtin, merge, refusals, structural, typed
+from treadle.local import admission, builtin, defaults, merge, refusals, typed
 from treadle.local.causes import Cause, Refused
 from treadle.local.fieldsets import EMPTY, Set, shown
 from treadle.local.merge import APPLY, UPDATE, Conflicts, Manager, Managers, Write
@@ -28,7 +28,7 @@ GIVEN = (
 )
 """What the server gives a new object, whatever was sent."""
 STATUS: Set = frozenset({("f:status",)})
-REST: Set = frozenset({("f:metadata",), ("f:spec",)})
+REST: Set = frozenset({("f:spec",)})
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,16 +46,18 @@ class Author:
         version = type_.gvk.api_version if operation == UPDATE else ""
         ignored = (REST if self.part == "status" else STATUS) if type_.has_status else EMPTY
         me = Manager(self.manager, operation, version, self.part)
-        return Write(me, builtin.schema_of(type_), self.now, ignored, self.is_forced)
+        # The server keeps no time of who scaled.
+        now = None if self.part == "scale" else self.now
+        return Write(me, builtin.schema_of(type_), now, ignored, self.is_forced)
 
 
 def created(type_: Type, sent: Object, author: Author, uid: str) -> Object:
     """Return a new object."""
     new = _admitted(type_, _without_given(sent), None, author)
     if author.schemas is not None:
-        empty = {} if type_.is_ours else structural.defaulted({}, builtin.schema_of(type_))
+        empty = {} if type_.is_ours else builtin.zero(type_)
         _set_managers(new, merge.update(empty, new, {}, author.write(type_, UPDATE)))
-    return born(new, author.now, uid)
+    return _prepared(type_, new, author, uid)
 
 
 def replaced(type_: Type, live: Object, sent: Object, author: Author) -> Object:
@@ -63,15 +65,15 @@ def replaced(type_: Type, live: Object, sent: Object, author: Author) -> Object:
     new = _admitted(type_, sent, live, author)
     managers = _sent_managers(live, sent, author)
     new["metadata"] = {**new["metadata"], "resourceVersion": live["metadata"]["resourceVersion"]}
-    _set_managers(new, merge.update(_bare(live), _bare(new), managers, author.write(type_, UPDATE)))
+    # Of a status the managers also get the metadata that were sent, though nobody writes them.
+    seen = {**new, "metadata": sent["metadata"]} if author.part == "status" else new
+    _set_managers(new, merge.update(_bare(live), _bare(seen), managers, author.write(type_, UPDATE)))
     return grown(live, new)
 
 
 def applied(type_: Type, live: Object | None, wish: Object, author: Author, uid: str) -> Object:
     """Return a live object, or a new one, as an apply of these fields leaves it."""
     write = author.write(type_, APPLY)
-    if author.schemas is not None:
-        _refuse_untyped(type_, wish, write)
     base = {key: wish[key] for key in ("apiVersion", "kind")} | {"metadata": {}} if live is None else _bare(live)
     guards = ("uid", "resourceVersion")
     plain = {**wish, "metadata": {key: value for key, value in wish["metadata"].items() if key not in guards}}
@@ -83,10 +85,21 @@ def applied(type_: Type, live: Object | None, wish: Object, author: Author, uid:
     if live is None:
         new = _admitted(type_, _without_given(after), None, author)
         _set_managers(new, managers)
-        return born(new, author.now, uid)
+        return _prepared(type_, new, author, uid)
     new = _admitted(type_, after, live, author)
     _set_managers(new, managers)
     return grown(live, new)
+
+
+def check_typed(type_: Type, wish: Object) -> None:
+    """Refuse an apply of fields that the schema does not know, in the words of the managers' code."""
+    found = [f"{shown(path)}: {fault}" for path, fault in typed.faults(wish, builtin.schema_of(type_))]
+    if found:
+        metadata, gvk = wish["metadata"], type_.gvk
+        about = f"{metadata.get('namespace', '')}/{metadata['name']}"
+        said = found[0] if len(found) == 1 else "errors:\n" + "\n".join(f"  {each}" for each in found)
+        text = f"failed to create typed patch object ({about}; {gvk.group}/{gvk.version}, Kind={gvk.kind}): {said}"
+        raise Refused(500, "", text)
 
 
 def is_same(live: Object, after: Object) -> bool:
@@ -94,23 +107,21 @@ def is_same(live: Object, after: Object) -> bool:
     return _untimed(live) == _untimed(after)
 
 
+def _prepared(type_: Type, new: Object, author: Author, uid: str) -> Object:
+    if author.schemas is not None and not type_.is_ours:
+        defaults.prepare(new, uid)
+    return born(new, author.now, uid)
+
+
 def _admitted(type_: Type, wished: Object, live: Object | None, author: Author) -> Object:
     if author.schemas is None:
         return wished
     if type_.is_ours:
-        return author.schemas.admit(wished, live, subresource=author.part)
+        try:
+            return author.schemas.admit(wished, live, subresource=author.part)
+        except Refused as refused:
+            raise refusals.named(refused, type_, wished["metadata"].get("name", "")) from refused
     return admission.admit(type_, wished, live, author.part)
-
-
-def _refuse_untyped(type_: Type, wish: Object, write: Write) -> None:
-    """Refuse fields that the schema does not know, in the words of the managers' code."""
-    found = [f"{shown(path)}: {fault}" for path, fault in typed.faults(wish, write.schema)]
-    if found:
-        metadata, gvk = wish["metadata"], type_.gvk
-        about = "/".join(part for part in (metadata.get("namespace"), metadata["name"]) if part)
-        said = found[0] if len(found) == 1 else "errors:\n" + "\n".join(f"  {each}" for each in found)
-        text = f"failed to create typed patch object ({about}; {gvk.api_version}, Kind={gvk.kind}): {said}"
-        raise Refused(500, "", text)
 
 
 def _without_given(sent: Object) -> Object:
