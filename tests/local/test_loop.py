@@ -15,7 +15,6 @@ from traffic import Answers, asked, connected, flights
 
 ROOT = Path(__file__).parents[2]
 DEMO, MODEL = "demo", "flights-late"
-BAR_SECONDS = 180
 ENOUGH = 300
 """Predictions in a window; the quickstart's Monitor needs 200."""
 
@@ -86,7 +85,6 @@ def test_the_loop_closes_and_goes_on_after_a_restart(tmp_path: Path, capsys: pyt
                 "a better model is champion",
                 lambda: cluster.story(DEMO),
             )
-        took = time.monotonic() - began
         tell(f"{second['version']} is champion; answers {answers.by_status} by version {answers.by_version}")
         assert set(answers.by_status) == {200}, answers.refused
         assert set(answers.by_version) == {first["version"], second["version"]}
@@ -100,7 +98,6 @@ def test_the_loop_closes_and_goes_on_after_a_restart(tmp_path: Path, capsys: pyt
         tell("started again, it serves the same champion, and no run was repeated")
     with capsys.disabled():
         print("\n== the loop in local mode", *told, sep="\n", flush=True)
-    assert took < BAR_SECONDS
 
 
 def logged(cluster: Cluster) -> int:
