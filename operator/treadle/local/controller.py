@@ -109,11 +109,15 @@ def reference(owner: Object) -> Object:
     }
 
 
-async def end_pod(api: MemoryApi, pod: Object) -> None:
-    """Delete a pod: one with processes is marked, and goes when kubelet has ended them."""
+async def end_pod(api: MemoryApi, pod: Object, annotations: Mapping[str, str] | None = None) -> None:
+    """Delete a pod, which goes when kubelet has ended its processes; until then it carries the annotations."""
     live = await api.get(POD, pod["metadata"]["namespace"], pod["metadata"]["name"])
-    if live is not None and live["metadata"]["uid"] == pod["metadata"]["uid"] and not is_deleting(live):
-        api.erase(live, Policy.BACKGROUND)
+    if live is None or live["metadata"]["uid"] != pod["metadata"]["uid"] or is_deleting(live):
+        return
+    if annotations:
+        marks = {**(live["metadata"].get("annotations") or {}), **annotations}
+        live = api.put({**live, "metadata": {**live["metadata"], "annotations": marks}})
+    api.erase(live, Policy.BACKGROUND)
 
 
 def condition(raw: Object, kind: str) -> Object | None:

@@ -6,7 +6,7 @@
 
 Each watches its own kind and what it controls. Nothing is written for Services: the wire asks for ready pods by label.
 Not kept: adoption of what others made, and scaling in proportion in the middle of a rollout, where what is added goes
-to the new template.
+to the new template, or waits where the rollout is paused.
 """
 
 import asyncio
@@ -30,9 +30,11 @@ from treadle.local.rollout import (
     bounds,
     count,
     forgotten,
+    numbered,
     replicas,
     revision,
     set_name,
+    sized,
     sort,
     step,
     wanted,
@@ -43,6 +45,8 @@ COMPONENT = "deployment-controller"
 PROGRESS_SECONDS = 600
 HISTORY = 10
 NAME_TAKEN_SECONDS = 1.0
+NOT_PROGRESSING = {"ProgressDeadlineExceeded": "False", "DeploymentPaused": "Unknown", "DeploymentResumed": "Unknown"}
+"""The status of Progressing by its reason, where it is not True."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +93,9 @@ async def _act(api: MemoryApi, deployment: Object, decision: Decision) -> float 
     for name, size in decision.step.scales.items():
         live = await api.get(REPLICA_SET, namespace, name)
         if live is not None:
-            api.put({**live, "spec": {**live["spec"], "replicas": size}})
+            annotations = {**(live["metadata"].get("annotations") or {}), **sized(deployment)}
+            metadata = {**live["metadata"], "annotations": annotations}
+            api.put({**live, "metadata": metadata, "spec": {**live["spec"], "replicas": size}})
             _tell_scale(api, deployment, name, replicas(live), size)
     for old in decision.removed:
         await api.delete(old)
@@ -116,8 +122,9 @@ async def _mark(api: MemoryApi, deployment: Object, number: str) -> None:
         live = await api.get(gvk, metadata["namespace"], name)
         if live is None:
             return
-        annotations = {**(live["metadata"].get("annotations") or {}), REVISION: number}
-        api.put({**live, "metadata": {**live["metadata"], "annotations": annotations}})
+        annotations = live["metadata"].get("annotations") or {}
+        marked = numbered(annotations, number) if gvk is REPLICA_SET else {**annotations, REVISION: number}
+        api.put({**live, "metadata": {**live["metadata"], "annotations": marked}})
 
 
 def decide(deployment: Object, owned: Sequence[Object], pods: Sequence[Object], now: datetime) -> Decision:
@@ -144,6 +151,7 @@ def _status(deployment: Object, sets: Sets, made: Object | None, now: datetime) 
     status = {
         "observedGeneration": deployment["metadata"]["generation"],
         **{name: number for name, number in counts.items() if number},
+        "terminatingReplicas": sum(count(raw, "terminatingReplicas") for raw in sets.every),
     }
     is_available = available >= wanted(deployment) - bounds(deployment)[1]
     enough = (
@@ -153,10 +161,10 @@ def _status(deployment: Object, sets: Sets, made: Object | None, now: datetime) 
     )
     progress, again = _progress(deployment, status, sets, made, now)
     known = {entry["type"]: entry for entry in (deployment.get("status") or {}).get("conditions") or []}
-    conditions = [_condition("Available", is_available, enough, known, now)]
+    conditions = [_condition("Available", str(is_available), enough, known, now)]
     if progress is not None:
-        is_late, has_moved = progress.reason == "ProgressDeadlineExceeded", progress.reason == "ReplicaSetUpdated"
-        conditions.append(_condition("Progressing", not is_late, progress, known, now, has_moved=has_moved))
+        holds, has_moved = NOT_PROGRESSING.get(progress.reason, "True"), progress.reason == "ReplicaSetUpdated"
+        conditions.append(_condition("Progressing", holds, progress, known, now, has_moved=has_moved))
     elif "Progressing" in known:
         conditions.append(known["Progressing"])
     return {**status, "conditions": conditions}, again
@@ -170,6 +178,9 @@ def _progress(
     last = next((entry for entry in before.get("conditions") or [] if entry["type"] == "Progressing"), None)
     name = set_name(deployment)
     seconds = deployment["spec"].get("progressDeadlineSeconds", PROGRESS_SECONDS)
+    if deployment["spec"].get("paused"):
+        is_late = last is not None and last["reason"] == "ProgressDeadlineExceeded"
+        return None if is_late else Told("DeploymentPaused", "Deployment is paused"), None
     if made is not None:
         return Told("NewReplicaSetCreated", f'Created new replica set "{name}"'), float(seconds)
     if _is_complete(deployment, status):
@@ -179,6 +190,8 @@ def _progress(
     if last["reason"] == "NewReplicaSetAvailable" and status.get("replicas") == status.get("updatedReplicas"):
         # A finished rollout whose pods come and go makes no progress that could be late.
         return None, None
+    if last["reason"] == "DeploymentPaused":
+        return Told("DeploymentResumed", "Deployment is resumed"), float(seconds)
     if _has_moved(before, status):
         return Told("ReplicaSetUpdated", f'ReplicaSet "{name}" is progressing.'), float(seconds)
     left = (moment(last["lastUpdateTime"]) + timedelta(seconds=seconds) - now).total_seconds()
@@ -202,12 +215,12 @@ def _is_complete(deployment: Object, status: Object) -> bool:
 
 
 def _condition(
-    kind: str, is_true: bool, told: Told, known: Mapping[str, Object], now: datetime, *, has_moved: bool = False
+    kind: str, status: str, told: Told, known: Mapping[str, Object], now: datetime, *, has_moved: bool = False
 ) -> Object:
     """Return a condition whose times move with its status, and with what it says."""
-    said = {"type": kind, "status": str(is_true), "reason": told.reason, "message": told.message}
+    said = {"type": kind, "status": status, "reason": told.reason, "message": told.message}
     before = known.get(kind, {})
     if not has_moved and all(before.get(name) == value for name, value in said.items()):
         return before
-    since = before.get("lastTransitionTime") if before.get("status") == said["status"] else None
+    since = before.get("lastTransitionTime") if before.get("status") == status else None
     return {**said, "lastUpdateTime": stamp(now), "lastTransitionTime": since or stamp(now)}

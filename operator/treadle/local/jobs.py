@@ -5,8 +5,8 @@
           '------- MemoryApi <--- run_jobs -----'
 
 It watches Jobs and Pods; processes.py watches the Pods that are made here, and what becomes of them is in their status.
-Not kept: Indexed completion, success policies, managedBy, and the finalizers by which a real controller counts pods
-that were deleted meanwhile. A pod that is deleted counts as no try.
+Not kept: Indexed completion, success policies, managedBy, and the finalizers by which a real controller counts a pod
+that goes before it was looked at.
 """
 
 import random
@@ -24,6 +24,8 @@ from treadle.local.podstatus import dated
 from treadle.local.recorder import record
 
 COMPONENT = "job-controller"
+LET_GO = {"treadle.dev/let-go": "true"}
+"""On pods that a Job itself ended, which are no failed tries."""
 BACKOFF_LIMIT = 6
 FIRST_BACKOFF_SECONDS = 10
 LONGEST_BACKOFF_SECONDS = 600
@@ -57,7 +59,7 @@ class Counts:
     terminating: tuple[Object, ...]
     succeeded: tuple[Object, ...]
     failed: tuple[Object, ...]
-    """Deleted ones are none of these."""
+    """Those that the Job itself ended are none of these."""
 
 
 async def run_jobs(api: MemoryApi, rng: random.Random | None = None) -> None:
@@ -77,7 +79,7 @@ async def run_jobs(api: MemoryApi, rng: random.Random | None = None) -> None:
         for told, is_warning in news(job, decision.status):
             record(api, job, told, COMPONENT, is_warning=is_warning)
         for pod in decision.ends:
-            await end_pod(api, pod)
+            await end_pod(api, pod, LET_GO)
             record(api, job, Told("SuccessfulDelete", f"Deleted pod: {pod['metadata']['name']}"), COMPONENT)
         for _ in range(decision.starts):
             pod = await start_pod(api, job, labels(job), chance)
@@ -124,8 +126,7 @@ def decide(job: Object, pods: Sequence[Object], now: datetime) -> Decision:
         return _ending(job, counts, verdict, now)
     if job["spec"].get("suspend"):
         conditions = [*_others(status, "Suspended"), _condition("Suspended", SUSPENDED)]
-        kept = {**_status(job, counts, conditions, now, active=()), "startTime": None}
-        return Decision(status=_present(kept), ends=counts.active)
+        return Decision(status=_present(_status(job, counts, conditions, now, active=())), ends=counts.active)
     return _running(job, counts, now)
 
 
@@ -133,13 +134,20 @@ def count(pods: Iterable[Object]) -> Counts:
     """Return the pods by how they stand."""
     every = list(pods)
     living = [pod for pod in every if not is_over(pod)]
-    phases = {pod["metadata"]["uid"]: (pod.get("status") or {}).get("phase") for pod in every}
     return Counts(
         active=tuple(pod for pod in living if not is_deleting(pod)),
         terminating=tuple(pod for pod in living if is_deleting(pod)),
-        succeeded=tuple(pod for pod in every if phases[pod["metadata"]["uid"]] == "Succeeded"),
-        failed=tuple(pod for pod in every if phases[pod["metadata"]["uid"]] == "Failed" and not is_deleting(pod)),
+        succeeded=tuple(pod for pod in every if _phase(pod) == "Succeeded"),
+        failed=tuple(pod for pod in every if _phase(pod) == "Failed" and not _was_let_go(pod)),
     )
+
+
+def _phase(pod: Object) -> str | None:
+    return (pod.get("status") or {}).get("phase")
+
+
+def _was_let_go(pod: Object) -> bool:
+    return LET_GO.items() <= (pod["metadata"].get("annotations") or {}).items()
 
 
 def _reached(job: Object) -> tuple[bool, Told] | None:
@@ -181,7 +189,7 @@ def _is_restarted_too_often(spec: Object, counts: Counts, limit: int) -> bool:
 
 def _deadline(job: Object) -> datetime | None:
     seconds, began = job["spec"].get("activeDeadlineSeconds"), (job.get("status") or {}).get("startTime")
-    if seconds is None or began is None or job["spec"].get("suspend"):
+    if seconds is None or began is None or job["spec"].get("suspend") or condition(job, "Suspended"):
         return None
     return moment(began) + timedelta(seconds=seconds)
 
@@ -218,9 +226,9 @@ def _matched(rule: Object, pod: Object) -> str | None:
     return None
 
 
-def _failures(job: Object, counts: Counts) -> int:
-    """Return how many tries failed; one that was counted stays so when its pod is gone."""
-    found = sum(1 for pod in counts.failed if action(job, pod)[0] != "Ignore")
+def _failures(job: Object, counts: Counts, lost: int = 0) -> int:
+    """Return how many tries failed, with those that are lost; what was counted stays so when its pod is gone."""
+    found = lost + sum(1 for pod in counts.failed if action(job, pod)[0] != "Ignore")
     return max(found, int((job.get("status") or {}).get("failed", 0)))
 
 
@@ -230,7 +238,8 @@ def _running(job: Object, counts: Counts, now: datetime) -> Decision:
         _condition("Suspended", RESUMED, "False") if entry["type"] == "Suspended" else entry
         for entry in status.get("conditions") or []
     ]
-    began = status.get("startTime") or stamp(now)
+    # Active again, it has all of its time.
+    began = stamp(now) if condition(job, "Suspended") or "startTime" not in status else status["startTime"]
     parallel = spec.get("parallelism", 1)
     left = (spec["completions"] - len(counts.succeeded)) if spec.get("completions") is not None else parallel
     if spec.get("completions") is None and counts.succeeded:
@@ -281,7 +290,10 @@ def _ending(job: Object, counts: Counts, verdict: tuple[bool, Told], now: dateti
     if is_final:
         conditions.append(_condition(final, told))
     changed = _status(job, counts, conditions, now, active=())
-    changed |= {"startTime": before.get("startTime")}
+    if not succeeds:
+        # What is ended with the Job has not succeeded either.
+        lost = len(counts.active) + len(counts.terminating)
+        changed["failed"] = _failures(job, counts, lost) or None
     if is_final and succeeds:
         changed["completionTime"] = stamp(now)
     if not is_final:

@@ -68,6 +68,7 @@ def decide(replica_set: Object, pods: Sequence[Object], now: datetime) -> Decisi
         status={
             "replicas": len(living),
             **{name: number for name, number in counts.items() if number},
+            "terminatingReplicas": sum(1 for pod in pods if is_deleting(pod) and not is_over(pod)),
             "observedGeneration": replica_set["metadata"]["generation"],
         },
         starts=max(0, wanted - len(living)),

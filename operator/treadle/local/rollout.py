@@ -14,6 +14,8 @@ from treadle.local.lifecycle import is_over
 
 HASH_LABEL = "pod-template-hash"
 REVISION = "deployment.kubernetes.io/revision"
+REVISIONS = "deployment.kubernetes.io/revision-history"
+"""The numbers that a ReplicaSet had before."""
 QUARTER = "25%"
 
 
@@ -53,7 +55,7 @@ def step(deployment: Object, sets: Sets, pods: Sequence[Object], revision: str) 
     """Return the next step of a Deployment whose ReplicaSets have these pods."""
     spec = deployment["spec"]
     if spec.get("paused"):
-        return Step(scales=_scaled(sets.new, wanted(deployment)) if sets.new is not None else {})
+        return Step(scales=_paused(sets, wanted(deployment)))
     if (spec.get("strategy") or {}).get("type") == "Recreate":
         return _recreate(deployment, sets, pods, revision)
     return _roll(deployment, sets, revision)
@@ -110,6 +112,24 @@ def bounds(deployment: Object) -> tuple[int, int]:
     return surge, min(missing, whole)
 
 
+def sized(deployment: Object) -> dict[str, str]:
+    """Return the annotations that tell a ReplicaSet for how large a Deployment it got its size."""
+    whole = wanted(deployment)
+    is_rolling = (deployment["spec"].get("strategy") or {}).get("type") != "Recreate"
+    most = whole + (bounds(deployment)[0] if is_rolling else 0)
+    prefix = "deployment.kubernetes.io"
+    return {f"{prefix}/desired-replicas": str(whole), f"{prefix}/max-replicas": str(most)}
+
+
+def numbered(annotations: Mapping[str, str], number: str) -> dict[str, str]:
+    """Return a ReplicaSet's annotations with the number of its rollout; a former one is remembered."""
+    before = annotations.get(REVISION)
+    if before is None or before == number:
+        return {**annotations, REVISION: number}
+    history = [*filter(None, [annotations.get(REVISIONS)]), before]
+    return {**annotations, REVISION: number, REVISIONS: ",".join(history)}
+
+
 def replica_set(deployment: Object, size: int, number: str) -> Object:
     """Return the ReplicaSet of a Deployment's template."""
     spec, template = deployment["spec"], deployment["spec"]["template"]
@@ -122,7 +142,7 @@ def replica_set(deployment: Object, size: int, number: str) -> Object:
             "name": set_name(deployment),
             "namespace": deployment["metadata"]["namespace"],
             "labels": labels,
-            "annotations": {REVISION: number},
+            "annotations": {REVISION: number, **sized(deployment)},
             "ownerReferences": [reference(deployment)],
         },
         "spec": {
@@ -170,6 +190,14 @@ def _shrunk(sets: Sets, least: int) -> dict[str, int]:
         sizes[name] -= shrunk
         spare -= shrunk
     return {name: size for name, size in sizes.items() if size != before[name]}
+
+
+def _paused(sets: Sets, whole: int) -> dict[str, int]:
+    """Return how a Deployment is scaled that does not roll: the one ReplicaSet that has pods, or the newest."""
+    active = [raw for raw in sets.every if replicas(raw)]
+    if len(active) > 1 or not sets.every:
+        return {}
+    return _scaled(active[0] if active else sets.every[-1], whole)
 
 
 def _recreate(deployment: Object, sets: Sets, pods: Sequence[Object], number: str) -> Step:

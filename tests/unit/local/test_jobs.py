@@ -7,7 +7,7 @@ import pytest
 
 from treadle.api.base import stamp
 from treadle.control.podspec import failure_policy
-from treadle.local.jobs import Decision, decide
+from treadle.local.jobs import LET_GO, Decision, decide
 
 type Object = dict[str, Any]
 
@@ -54,7 +54,9 @@ def pod(name: str, phase: str = "Running", *, going: bool = False, disrupted: bo
         code = ended.get("code", 0 if phase == "Succeeded" else 1)
         state = {"terminated": {"exitCode": code, "finishedAt": ago(ended.get("before", 1))}}
     container = {"name": "step", "state": state, "restartCount": ended.get("restarts", 0)}
-    marks = {"deletionTimestamp": ago(0)} if going else {}
+    marks: Object = {"deletionTimestamp": ago(0)} if going else {}
+    if ended.get("let_go"):
+        marks["annotations"] = LET_GO
     return {
         "metadata": {"name": name, "namespace": "demo", "uid": name, "creationTimestamp": ago(3600), **marks},
         "spec": {},
@@ -180,7 +182,12 @@ VERDICTS: dict[str, tuple[Object, list[Object], dict[str, str]]] = {
         [pod("a", "Failed"), pod("b", going=True)],
         {"FailureTarget": LIMIT},
     ),
-    "a deleted pod is no failure": (job(backoffLimit=0), [pod("a", "Failed", going=True)], {}),
+    "a pod that a person deletes is a failure": (
+        job(backoffLimit=0),
+        [pod("a", "Failed", going=True)],
+        {"FailureTarget": LIMIT, "Failed": LIMIT},
+    ),
+    "a pod that the Job let go is none": (job(backoffLimit=0), [pod("a", "Failed", going=True, let_go=True)], {}),
     "a pod that was restarted too often": (
         job(restart="OnFailure", backoffLimit=2),
         [pod("a", restarts=2)],
@@ -268,20 +275,25 @@ COUNTS: dict[str, tuple[Object, list[Object], Object]] = {
         [pod("a"), pod("b", "Pending"), pod("c", "Succeeded"), pod("d", "Failed"), pod("e", going=True)],
         {"startTime": ago(60), "active": 2, "ready": 1, "terminating": 1, "succeeded": 1, "failed": 1},
     ),
-    "a held Job has no start": (
+    "a held Job has none that is active": (
         job(suspend=True, status=started(60)),
         [pod("a")],
-        {"startTime": None, "active": None, "ready": 0, "terminating": 0},
+        {"startTime": ago(60), "active": None, "ready": 0, "terminating": 0},
+    ),
+    "one that was held starts anew": (
+        job(status=conditions(("Suspended", "JobSuspended"), since=60)),
+        [],
+        {"startTime": ago(0), "active": 1},
     ),
     "a success has an end": (
         job(status=started(60)),
         [pod("a", "Succeeded")],
         {"startTime": ago(60), "completionTime": ago(0), "active": None, "succeeded": 1},
     ),
-    "what is to be ended is terminating": (
+    "what is to be ended with a failed Job is terminating, and has failed as well": (
         job(backoffLimit=0, parallelism=2, completions=2, status=started(60)),
         [pod("a", "Failed"), pod("b")],
-        {"active": None, "terminating": 1, "failed": 1},
+        {"active": None, "terminating": 1, "failed": 2},
     ),
 }
 
