@@ -259,7 +259,7 @@ def resources(named: Named, cpu: str, memory: str) -> str:
 
 # YAML.
 
-PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_./-]*( [A-Za-z0-9_./-]+)*")
+PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_./-]*( [A-Za-z0-9_./-]+)*|[0-9]+(m|[KMGT]i)")
 # What YAML 1.1 or 1.2 reads as something else than text.
 TAKEN = frozenset({"true", "false", "yes", "no", "on", "off", "y", "n", "null", "nan", "inf"})
 
