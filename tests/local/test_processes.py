@@ -268,6 +268,11 @@ async def test_what_cannot_be_executed_says_so(node: Node) -> None:
     assert found["message"] == "no-such-program: No such file or directory"
 
 
+async def test_what_is_too_long_for_the_system_says_so(node: Node) -> None:
+    ended = await node.run(pod("p", python("", env=[{"name": "LONG", "value": "x" * 200_000}])))
+    assert terminated(ended)["message"] == "python: Argument list too long"
+
+
 async def test_a_program_is_told_of_its_own_world_alone(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "mine too")
     await node.api.create(config("Secret", "keys", token="s3cret"))

@@ -6,7 +6,6 @@ import secrets
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -32,15 +31,12 @@ CONTROLLERS = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Stages:
-    """The two servers, and what each makes of each scene."""
-
-    plays: dict[str, tuple[Future[Any], Future[Any]]]
+type Plays = dict[str, tuple[Future[Any], Future[Any]]]
+"""What memory and a real server make of each scene."""
 
 
 @pytest.fixture(scope="module")
-def stages() -> Iterator[Stages]:
+def plays() -> Iterator[Plays]:
     """Play all scenes on both servers, side by side, since most of them wait."""
     programs = binaries()
     if programs is None or not (programs / "kube-controller-manager").exists():
@@ -51,12 +47,11 @@ def stages() -> Iterator[Stages]:
         plane = running.enter_context(control_plane())
         running.enter_context(process(plane.directory, "kube-controller-manager", manager(programs, plane)))
         pool = running.enter_context(ThreadPoolExecutor(2 * len(SCENES)))
-        plays = {}
-        for scene in SCENES:
-            name = f"{scene.__name__.replace('_', '-')}-{secrets.token_hex(2)}"
-            both = (in_memory(memory, name), real(plane, name))
-            plays[scene.__name__] = tuple(pool.submit(scene, stage) for stage in both)
-        yield Stages(plays)  # type: ignore[arg-type]
+        names = {scene: f"{scene.__name__.replace('_', '-')}-{secrets.token_hex(2)}" for scene in SCENES}
+        yield {
+            scene.__name__: (pool.submit(scene, in_memory(memory, name)), pool.submit(scene, real(plane, name)))
+            for scene, name in names.items()
+        }
         pool.shutdown(wait=True)
         for task in tasks:
             task.cancel()
@@ -111,7 +106,7 @@ def real(plane: ControlPlane, name: str) -> Scene:
 
 
 @pytest.mark.parametrize("name", [scene.__name__ for scene in SCENES])
-def test_controllers(name: str, stages: Stages, request: pytest.FixtureRequest) -> None:
-    mine, truth = (future.result(120) for future in stages.plays[name])
+def test_controllers(name: str, plays: Plays, request: pytest.FixtureRequest) -> None:
+    mine, truth = (future.result(120) for future in plays[name])
     noted(request.config, Row(name.replace("_", " "), f"{len(mine)} views", f"{len(truth)} views", mine == truth))
     assert mine == truth

@@ -2,27 +2,49 @@
 
 import errno
 import socket
+from collections.abc import Sequence
 
 from treadle.local.state import Unusable
 
-BLOCKS = tuple((84 + high, low) for high in range(16) for low in range(256))
-"""127.84.0 and following; each `treadle up` of this machine has one of them."""
+BLOCKS = tuple(f"127.{84 + high}.{low}" for high in range(16) for low in range(256))
+"""Each `treadle up` of this machine has one of them."""
 CLAIM_PORT = 8479
 FIRST, LAST = 2, 254
 
 
 class Addresses:
-    """The addresses of one block: the first is the node's, and holds the block as long as this process lives."""
+    """The addresses of one block: the first is the node's, by which the block is held until `close`."""
 
-    def __init__(self) -> None:
-        self._claim, self._block = _claimed()
+    def __init__(self, blocks: Sequence[str] = BLOCKS) -> None:
+        """Raise Unusable where the system gives no such addresses."""
+        self._blocks = blocks
+        self._claim: socket.socket | None = None
+        self._block = ""
         self._taken: set[str] = set()
         self._next = FIRST
+        _check(blocks[0])
 
     @property
     def node(self) -> str:
         """Return the address of the node."""
         return f"{self._block}.1"
+
+    def open(self) -> None:
+        """Claim a block; raise Unusable where all are in use."""
+        for block in self._blocks:
+            claim = socket.socket()
+            try:
+                claim.bind((f"{block}.1", CLAIM_PORT))
+            except OSError as error:
+                claim.close()
+                if error.errno != errno.EADDRINUSE:
+                    raise
+            else:
+                self._claim, self._block = claim, block
+                return
+        raise Unusable(
+            f"no block of loopback addresses is free: {len(self._blocks)} of treadle up run on this machine; end one"
+        )
 
     def take(self) -> str | None:
         """Return an address that no pod has, the longest unused first; None where all are in use."""
@@ -40,7 +62,8 @@ class Addresses:
 
     def close(self) -> None:
         """Give up the block."""
-        self._claim.close()
+        if self._claim is not None:
+            self._claim.close()
 
 
 def trouble(address: str, port: int) -> str | None:
@@ -60,20 +83,13 @@ def trouble(address: str, port: int) -> str | None:
     return None
 
 
-def _claimed() -> tuple[socket.socket, str]:
-    for high, low in BLOCKS:
-        block = f"127.{high}.{low}"
-        claim = socket.socket()
+def _check(block: str) -> None:
+    with socket.socket() as trial:
         try:
-            claim.bind((f"{block}.1", CLAIM_PORT))
+            trial.bind((f"{block}.1", 0))
         except OSError as error:
-            claim.close()
-            if error.errno == errno.EADDRINUSE:
-                continue
             raise Unusable(
                 f"this system gives no address {block}.1 ({error.strerror}): treadle up gives each pod a loopback "
                 f"address, so that its ports are those of a cluster. On macOS, add them first: "
                 f"for i in $(seq 1 32); do sudo ifconfig lo0 alias {block}.$i; done"
             ) from error
-        return claim, block
-    raise Unusable(f"no block of loopback addresses is free: {len(BLOCKS)} of treadle up run on this machine; end one")

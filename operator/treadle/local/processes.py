@@ -59,6 +59,7 @@ class Kubelet:
 
     async def run(self) -> None:
         """Run the pods until cancelled, after which `close` ends them; the error of any part ends it."""
+        self._addresses.open()
         self._failed = asyncio.get_running_loop().create_future()
         told: asyncio.Queue[Change] = asyncio.Queue()
         self._api.subscribe(told)

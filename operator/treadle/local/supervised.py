@@ -60,19 +60,23 @@ class Process:
 async def start(program: Program) -> Process:
     """Start a program; raise NotStarted for what cannot be executed."""
     order = {"argv": list(program.argv), "log": str(program.log), "log_bytes": LOG_BYTES}
-    running = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-I",
-        "-S",
-        supervisor.__file__,
-        json.dumps(order),
-        stdin=asyncio.subprocess.PIPE,
-        stdout=asyncio.subprocess.PIPE,
-        env=dict(program.environment),
-        cwd=program.directory,
-        # Ctrl-C at the terminal is for `treadle up` alone, which then ends its pods in good order.
-        start_new_session=True,
-    )
+    try:
+        running = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-I",
+            "-S",
+            supervisor.__file__,
+            json.dumps(order),
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            env=dict(program.environment),
+            cwd=program.directory,
+            # Ctrl-C at the terminal is for `treadle up` alone, which then ends its pods in good order.
+            start_new_session=True,
+        )
+    except OSError as error:
+        # An argument of more than 128 KiB, or no process left to have.
+        raise NotStarted(f"{program.argv[0]}: {error.strerror}") from error
     try:
         report = await _report(running)
     except asyncio.CancelledError:
