@@ -88,8 +88,8 @@ def environment(pod: Object, container: Object, place: Place, find: Find, own: M
         "PYTHONUNBUFFERED": "1",
         "PYTHONDONTWRITEBYTECODE": "1",
         "HOSTNAME": pod["metadata"]["name"],
-        # Endpoints forget a pod at once here, so that it need not answer them for a while.
-        "TREADLE_DRAIN_SECONDS": "0",
+        # Services forget a pod at once here; what they sent it before that has arrived by then.
+        "TREADLE_DRAIN_SECONDS": "0.5",
         **{name: mapped(value, place.root, paths) for name, value in told.items()},
         "TREADLE_HOST": place.ip,
         ENV_TERMINATION_LOG: str(place.termination_log),

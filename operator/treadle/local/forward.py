@@ -5,6 +5,7 @@ from typing import Any
 import aiohttp
 from aiohttp import web
 
+from treadle.control.engine.objects import is_deleting
 from treadle.control.engine.ports import POD
 from treadle.local import refusals
 from treadle.local.api import MemoryApi
@@ -80,7 +81,8 @@ def _of_service(api: MemoryApi, service: Object, port: str) -> tuple[Object, int
     selector = (service["spec"].get("selector") or {}).items()
     for pod in api.all("Pod", metadata["namespace"]):
         is_ready = found(pod, ".status.conditions[?(@.type=='Ready')].status") == "True"
-        if is_ready and selector <= (pod["metadata"].get("labels") or {}).items():
+        # A pod on its way out still answers what it has, and is no endpoint any more.
+        if is_ready and not is_deleting(pod) and selector <= (pod["metadata"].get("labels") or {}).items():
             return pod, _pod_port(pod, str(wanted.get("targetPort", wanted["port"])))
     raise refusals.unavailable(f'no endpoints available for service "{metadata["name"]}"')
 
