@@ -9,7 +9,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -62,21 +62,30 @@ def eventually[T](what: Callable[[], T], seconds: float = 20.0) -> T:
     return answer
 
 
+def operator(
+    plane: ControlPlane, namespace: str, directory: Path, **environment: str
+) -> contextlib.AbstractContextManager[Running]:
+    """Start an operator of the toy kind on a real server."""
+    return started([str(PROGRAM)], plane.kubeconfig, namespace, directory, **environment)
+
+
 @contextlib.contextmanager
-def operator(plane: ControlPlane, namespace: str, directory: Path, **environment: str) -> Iterator[Running]:
+def started(
+    program: Sequence[str], kubeconfig: Path, namespace: str, directory: Path, **environment: str
+) -> Iterator[Running]:
     """Start an operator with a Lease in the namespace; kill it at the end if it still runs."""
     probe, metrics = free_ports(2)
     log_file = directory / f"operator-{probe}.log"
     variables = {
         **{key: value for key, value in os.environ.items() if not key.startswith(("TREADLE_", "KUBERNETES_"))},
-        "KUBECONFIG": str(plane.kubeconfig),
+        "KUBECONFIG": str(kubeconfig),
         "TREADLE_LEASE_NAMESPACE": namespace,
         "TREADLE_PROBE_PORT": str(probe),
         "TREADLE_METRICS_PORT": str(metrics),
         **environment,
     }
     with log_file.open("wb") as log:
-        process = subprocess.Popen([sys.executable, str(PROGRAM)], env=variables, stderr=log, stdout=log)
+        process = subprocess.Popen([sys.executable, *program], env=variables, stderr=log, stdout=log)
     try:
         yield Running(process, probe, metrics, log_file)
     finally:

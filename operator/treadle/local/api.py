@@ -169,6 +169,10 @@ class MemoryApi:
             raw for (its, where, _), raw in sorted(self._objects.items()) if its == kind and namespace in (None, where)
         ]
 
+    def everything(self) -> Sequence[Object]:
+        """Return all stored objects."""
+        return list(self._objects.values())
+
     def since(self, version: int) -> Sequence[Change] | None:
         """Return the changes after a version; None where they are forgotten."""
         if version < self._oldest:

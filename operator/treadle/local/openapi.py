@@ -10,6 +10,7 @@ from treadle.local.types import Type
 
 type Node = dict[str, Any]
 
+PROTOBUF = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf"
 QUERIES = ("dryRun", "fieldManager", "fieldValidation", "force")
 
 
@@ -39,6 +40,19 @@ def whole() -> Node:
         "paths": {path: item for each in documents for path, item in each["paths"].items()},
         "definitions": {name: node for found in schemas for name, node in found.items()},
     }
+
+
+def whole_as_protobuf() -> bytes:
+    """Return an empty document of OpenAPI 2: kubectl asks for one where OpenAPI 3 does not know a kind.
+
+    Its fields, as gnostic numbers them: swagger (1), and info (2) with title (1) and version (2).
+    """
+    info = _text(1, "Treadle") + _text(2, "v1.35.4")
+    return _text(1, "2.0") + bytes((2 << 3 | 2, len(info))) + info
+
+
+def _text(number: int, text: str) -> bytes:
+    return bytes((number << 3 | 2, len(text))) + text.encode()
 
 
 @cache

@@ -135,6 +135,8 @@ class Wire:
                 return answered(discovery.VERSION)
             case ["healthz" | "livez" | "readyz"]:
                 return web.Response(text="ok")
+            case ["openapi", "v2"] if accept.startswith("application/com.github.proto-openapi"):
+                return web.Response(body=openapi.whole_as_protobuf(), headers={"Content-Type": openapi.PROTOBUF})
             case ["openapi", "v2"]:
                 return answered(openapi.whole())
             case ["openapi", "v3"]:
