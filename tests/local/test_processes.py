@@ -98,11 +98,12 @@ async def running(api: MemoryApi, root: Path) -> AsyncIterator[Node]:
 
 
 @pytest.fixture
-async def node(tmp_path: Path) -> AsyncIterator[Node]:
-    """Yield a node; nothing of it is left at the end."""
+async def node(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> AsyncIterator[Node]:
+    """Yield a node; nothing of it is left at the end, and nothing went wrong in it that was not foreseen."""
     async with running(MemoryApi(), tmp_path) as started:
         yield started
     assert psutil.Process().children(recursive=True) == []
+    assert [record.getMessage() for record in caplog.get_records("call")] == []
 
 
 def python(code: str, **more: Any) -> Object:
@@ -733,8 +734,38 @@ async def test_two_clusters_have_addresses_of_their_own(tmp_path: Path) -> None:
     assert len(addresses) == 4 and all(address.startswith("127.") for address in addresses)
 
 
-async def test_an_error_of_a_pods_task_ends_the_kubelet(node: Node) -> None:
-    # No server takes a pod without containers; who puts it into the API all the same is told.
-    await node.api.create({**pod("p", python("")), "spec": {"containers": None}})
-    with pytest.raises(TypeError):
-        await asyncio.wait_for(asyncio.shield(node.parts[0]), SECONDS)
+async def test_what_was_not_foreseen_is_told_and_hurts_nobody_else(
+    node: Node, caplog: pytest.LogCaptureFixture
+) -> None:
+    # A real server refuses both.
+    broken = await node.run({**pod("p", python("")), "spec": {"containers": None}})
+    assert (broken["status"]["reason"], broken["status"]["message"]) == (
+        "KubeletError",
+        "TypeError: Value after * must be an iterable, not NoneType",
+    )
+    await node.api.create({**job("j", ""), "spec": {}})
+    await node.until(JOB, "j", lambda _: node.api.all("Event"))
+    [event] = node.api.all("Event")
+    assert (event["regarding"]["name"], event["reason"], event["note"]) == ("j", "FailedSync", "KeyError: 'template'")
+    assert phase(await node.run(pod("q", python("")))) == "Succeeded"
+    assert [record.message for record in caplog.records] == ["Could not run a pod", "Could not look at an object"]
+    caplog.clear()
+
+
+async def test_the_end_of_a_cluster_hastens_the_end_of_its_pods(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("treadle.local.processes.CLOSE_SECONDS", 0.5)
+    found = await node.up(pod("p", python(DEAF), terminationGracePeriodSeconds=600))
+    await end_pod(node.api, found)
+    await node.until(POD, "p", lambda raw: "deletionTimestamp" in raw["metadata"])
+    began = time.monotonic()
+    await node.kubelet.close()
+    assert time.monotonic() - began < 10
+    assert not psutil.pid_exists(pid_of(found))
+
+
+async def test_a_second_deletion_hastens_the_first(node: Node) -> None:
+    found = await node.up(pod("p", python(DEAF), terminationGracePeriodSeconds=600))
+    await end_pod(node.api, found)
+    marked = await node.until(POD, "p", lambda raw: "deletionTimestamp" in raw["metadata"])
+    node.api.put({**marked, "metadata": {**marked["metadata"], "deletionGracePeriodSeconds": 1}})
+    await asyncio.to_thread(eventually, lambda: not psutil.pid_exists(pid_of(found)))

@@ -1,14 +1,21 @@
 """What the controllers of the embedded cluster share: a loop that looks at what changed, and what they write."""
 
 import asyncio
+import logging
 import random
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 
+from treadle.api.conditions import line
 from treadle.control.engine.objects import controller_uid, is_deleting
 from treadle.control.engine.ports import POD, Gvk, Key, Object
 from treadle.local.api import Change, MemoryApi
 from treadle.local.deletion import Policy
+from treadle.local.lifecycle import Told
+from treadle.local.recorder import record
 
+log = logging.getLogger(__name__)
+
+RETRY_SECONDS = 30.0
 LETTERS = "bcdfghjklmnpqrstvwxz2456789"
 """k8s.io/apimachinery/pkg/util/rand: no vowels, so that no name is a word."""
 
@@ -19,7 +26,8 @@ type Look = Callable[[Key], Awaitable[float | None]]
 async def control(api: MemoryApi, types: Sequence[Gvk], keys: Callable[[Object], Iterable[Key]], look: Look) -> None:
     """Look at every object that is there, then at each when something of it changes or its time has come.
 
-    keys: which objects an object of `types` concerns. An error of `look` ends this: a controller never fails silently.
+    keys: which objects an object of `types` concerns. An error about one object is told in the log and by an Event,
+    and keeps nobody from looking at the others.
     """
     told: asyncio.Queue[Change] = asyncio.Queue()
     api.subscribe(told)
@@ -29,7 +37,13 @@ async def control(api: MemoryApi, types: Sequence[Gvk], keys: Callable[[Object],
     while True:
         for key in sorted(key for key, at in due.items() if at <= clock()):
             del due[key]
-            if (seconds := await look(key)) is not None:
+            try:
+                seconds = await look(key)
+            except Exception as problem:
+                log.exception("Could not look at an object", extra={"object": str(key)})
+                _tell(api, key, problem)
+                seconds = RETRY_SECONDS
+            if seconds is not None:
                 due[key] = clock() + seconds
         pause = min(due.values()) - clock() if due else None
         try:
@@ -40,6 +54,12 @@ async def control(api: MemoryApi, types: Sequence[Gvk], keys: Callable[[Object],
         changes += [told.get_nowait() for _ in range(told.qsize())]
         concerned = [raw for change in changes if ((raw := change.object)["apiVersion"], raw["kind"]) in kinds]
         due |= {key: clock() for raw in concerned for key in keys(raw)}
+
+
+def _tell(api: MemoryApi, key: Key, problem: Exception) -> None:
+    if (raw := api.find(*key)) is not None:
+        told = Told("FailedSync", line(f"{type(problem).__name__}: {problem}"))
+        record(api, raw, told, f"{key.kind.lower()}-controller", is_warning=True)
 
 
 def keys_of(kind: str) -> Callable[[Object], Iterable[Key]]:
@@ -118,6 +138,14 @@ async def end_pod(api: MemoryApi, pod: Object, annotations: Mapping[str, str] | 
         marks = {**(live["metadata"].get("annotations") or {}), **annotations}
         live = api.put({**live, "metadata": {**live["metadata"], "annotations": marks}})
     api.erase(live, Policy.BACKGROUND)
+
+
+def take_away(api: MemoryApi, pod: Object) -> None:
+    """Let a deleted pod go whose processes have ended, if it is still there."""
+    metadata = pod["metadata"]
+    live = api.find(POD.kind, metadata["namespace"], metadata["name"])
+    if live is not None and live["metadata"]["uid"] == metadata["uid"]:
+        api.erase(live, Policy.BACKGROUND, grace_seconds=0)
 
 
 def condition(raw: Object, kind: str) -> Object | None:

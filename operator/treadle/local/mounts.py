@@ -24,9 +24,9 @@ class Missing(Exception):
 def source(volume: Object) -> tuple[str, str] | None:
     """Return kind and name of the object that a volume shows; None for an emptyDir. Missing for other types."""
     if "secret" in volume:
-        return "Secret", volume["secret"]["secretName"]
+        return "Secret", volume["secret"].get("secretName", "")
     if "configMap" in volume:
-        return "ConfigMap", volume["configMap"]["name"]
+        return "ConfigMap", volume["configMap"].get("name", "")
     if "emptyDir" in volume or set(volume) == {"name"}:
         return None
     kind = next(key for key in volume if key != "name")
@@ -40,9 +40,12 @@ def values(raw: Object) -> dict[str, bytes]:
     """Return what a Secret or ConfigMap holds."""
     encoded = raw.get("data" if raw["kind"] == "Secret" else "binaryData") or {}
     plain = raw.get("data") or {} if raw["kind"] == "ConfigMap" else {}
-    return {key: value.encode() for key, value in plain.items()} | {
-        key: base64.b64decode(value) for key, value in encoded.items()
-    }
+    try:
+        return {key: value.encode() for key, value in plain.items()} | {
+            key: base64.b64decode(value, validate=True) for key, value in encoded.items()
+        }
+    except ValueError as error:
+        raise Missing(f'{raw["kind"].lower()} "{raw["metadata"]["name"]}" holds what is no base64: {error}') from error
 
 
 def contents(volume: Object, namespace: str, found: Object | None) -> Contents:
@@ -61,7 +64,7 @@ def contents(volume: Object, namespace: str, found: Object | None) -> Contents:
     if absent and not told.get("optional"):
         where = f"{namespace}/{name}"
         raise Missing(f'references non-existent {kind} key: {absent[0]} (volume "{volume["name"]}", {where})')
-    return {path: held[key] for key, path in wanted.items() if key in held}
+    return {within(path): held[key] for key, path in wanted.items() if key in held}
 
 
 def write(directory: Path, wanted: Contents) -> bool:
@@ -104,13 +107,18 @@ def link(root: Path, volumes: Path, mounts: Iterable[Object]) -> None:
     """Make a container's mount points below its root links to the pod's volumes."""
     # The shorter first, so that one mount may lie within another.
     for mount in sorted(mounts, key=lambda mount: len(mount["mountPath"])):
-        point = root / mount["mountPath"].strip("/")
+        point = root / within(mount["mountPath"])
         point.parent.mkdir(parents=True, exist_ok=True)
         if not point.is_symlink():
-            target = volumes / mount["name"] / (mount.get("subPath") or "").strip("/")
+            target = volumes / mount["name"] / within(mount.get("subPath") or "")
             if not target.exists():
                 target.mkdir(parents=True)
             point.symlink_to(target)
+
+
+def within(path: str) -> str:
+    """Return a path that leads nowhere above where it begins."""
+    return os.path.normpath(f"/{path}").lstrip("/")
 
 
 def mapped(text: str, root: Path, mount_paths: Iterable[str]) -> str:

@@ -51,22 +51,26 @@ async def watch(probe: Object, asked: Callable[[], Awaitable[str]], told: Callab
 async def ask(probe: Object, container: Object, ip: str, run: Run) -> str:
     """Return what is wrong with a container, or nothing."""
     seconds = float(probe.get("timeoutSeconds", TIMEOUT_SECONDS))
+    target = probe.get("httpGet") or probe.get("tcpSocket")
+    number = port(target["port"], container) if target is not None else None
+    if target is not None and number is None:
+        return f"couldn't find port: {target['port']}"
     try:
         async with asyncio.timeout(seconds):
             if "exec" in probe:
                 return await run(probe["exec"]["command"], seconds)
             if "httpGet" in probe:
-                return await http_get(probe["httpGet"], container, ip)
+                return await http_get(probe["httpGet"], ip, number)
             if "tcpSocket" in probe:
-                return await tcp(probe["tcpSocket"], container, ip)
+                return await tcp(probe["tcpSocket"], ip, number)
     except TimeoutError:
         return f"no answer within {seconds:g} s"
     return "a probe of this type is not known to treadle up; use httpGet, tcpSocket or exec"
 
 
-async def tcp(target: Object, container: Object, ip: str) -> str:
+async def tcp(target: Object, ip: str, number: int | None) -> str:
     """Return why a port cannot be connected to, or nothing."""
-    host, number = target.get("host") or ip, port(target["port"], container)
+    host = target.get("host") or ip
     try:
         _, writer = await asyncio.open_connection(host, number)
     except OSError as error:
@@ -75,9 +79,9 @@ async def tcp(target: Object, container: Object, ip: str) -> str:
     return ""
 
 
-async def http_get(target: Object, container: Object, ip: str) -> str:
+async def http_get(target: Object, ip: str, number: int | None) -> str:
     """Return why a path is not answered with 200 to 399, or nothing."""
-    host, number, path = target.get("host") or ip, port(target["port"], container), target.get("path") or "/"
+    host, path = target.get("host") or ip, target.get("path") or "/"
     context = None
     if target.get("scheme") == "HTTPS":
         # As kubelet: a probe asks whether it answers, not who it is.
@@ -103,11 +107,12 @@ async def http_get(target: Object, container: Object, ip: str) -> str:
     return "" if 200 <= int(answer[1]) < 400 else f"HTTP probe failed with statuscode: {answer[1]}"
 
 
-def port(wanted: int | str, container: Object) -> int:
-    """Return a port's number, which may be told by its name."""
+def port(wanted: int | str, container: Object) -> int | None:
+    """Return a port's number, which may be told by its name; None for a name that no port has."""
     if isinstance(wanted, int) or wanted.isdigit():
         return int(wanted)
-    return next(int(known["containerPort"]) for known in container.get("ports") or [] if known.get("name") == wanted)
+    named = (known["containerPort"] for known in container.get("ports") or [] if known.get("name") == wanted)
+    return next(named, None)
 
 
 async def _close(writer: asyncio.StreamWriter) -> None:

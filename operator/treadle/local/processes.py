@@ -18,6 +18,7 @@ its own. There are no namespaces, no users and no read-only root: a pod sees thi
 """
 
 import asyncio
+import logging
 import os
 import signal
 from collections.abc import Coroutine, Mapping
@@ -29,13 +30,14 @@ from treadle.control.engine.ports import POD, Object
 from treadle.local import memory, podstatus
 from treadle.local.addresses import Addresses
 from treadle.local.api import Change, MemoryApi
-from treadle.local.controller import write_status
-from treadle.local.deletion import Policy
+from treadle.local.controller import take_away, write_status
 from treadle.local.lifecycle import grace_seconds, is_over
 from treadle.local.poddir import PodDirectory
 from treadle.local.podstatus import TERMINATED
 from treadle.local.recorder import forget
 from treadle.local.runner import MOUNTED, RETRY_SECONDS, Runner
+
+log = logging.getLogger(__name__)
 
 SAMPLE_SECONDS = 0.5
 EVENTS_SECONDS = 60.0
@@ -124,7 +126,7 @@ class Kubelet:
             if self._directory(pod).path not in self._pods:
                 self._directory(pod).remove()
         elif is_deleting(pod):
-            self._api.erase(pod, Policy.BACKGROUND, grace_seconds=0)
+            take_away(self._api, pod)
         elif not is_over(pod):
             self._begin(pod)
 
@@ -140,6 +142,9 @@ class Kubelet:
         address = await self._address(runner)
         try:
             await runner.run(address, self._addresses.node)
+        except Exception as problem:
+            log.exception("Could not run a pod", extra={"pod": runner.directory.path.name})
+            await runner.give_up(problem)
         finally:
             del self._runners[runner.uid]
             self._addresses.give_back(address)
@@ -149,14 +154,14 @@ class Kubelet:
         if live is None:
             runner.directory.remove()
         elif is_deleting(live):
-            self._api.erase(live, Policy.BACKGROUND, grace_seconds=0)
+            take_away(self._api, live)
 
     async def _address(self, runner: Runner) -> str:
-        while (address := self._addresses.take()) is None:
+        while (address := self._addresses.take()) is None and not runner.is_ending:
             waits = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": NO_ADDRESS}
             await write_status(self._api, POD, runner.pod, {"phase": "Pending", "conditions": [waits]})
             await asyncio.sleep(RETRY_SECONDS)
-        return address
+        return address or ""
 
     async def _watch_memory(self) -> None:
         """End what uses more than its limit, as a cgroup does."""

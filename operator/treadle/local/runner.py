@@ -1,12 +1,14 @@
 """One pod: its containers, from their first start until nothing of them is left."""
 
 import asyncio
+import math
 import operator
 import signal
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
 
+from treadle.api.conditions import line
 from treadle.control.engine.ports import CONFIG_MAP, POD, Object
 from treadle.local import lifecycle, podstatus, probes, supervised
 from treadle.local.addresses import trouble
@@ -16,6 +18,7 @@ from treadle.local.environment import NoImage, Place, mount_paths, references
 from treadle.local.lifecycle import Container, Told, due, grace_seconds
 from treadle.local.mounts import Missing, mapped
 from treadle.local.poddir import LOG_TAIL_BYTES, Objects, PodDirectory, memory_limit, tail
+from treadle.local.podstatus import EXIT_KILLED
 from treadle.local.recorder import record
 from treadle.local.types import SECRET
 
@@ -31,17 +34,18 @@ class Runner:
     def __init__(self, api: MemoryApi, directory: PodDirectory, pod: Object, own: Mapping[str, str]) -> None:
         self.pod, self.directory = pod, directory
         self._api, self._own = api, own
-        every = [*(pod["spec"].get("initContainers") or []), *pod["spec"]["containers"]]
-        self._specs: dict[str, Object] = {container["name"]: container for container in every}
-        self._containers = {name: Container() for name in self._specs}
+        self._specs: dict[str, Object] = {}
+        self._containers: dict[str, Container] = {}
+        self._references: set[tuple[str, str]] = set()
         self._processes: dict[str, supervised.Process] = {}
         self._programs: dict[str, supervised.Program] = {}
-        self._stopping: dict[str, asyncio.Task[None]] = {}
+        self._stopping: dict[str, tuple[asyncio.Task[None], float]] = {}
+        """Who ends a container, and when it is killed, by the loop's clock."""
         self._address, self._node = "", ""
         self._changed = asyncio.Event()
         self._verdict: Told | None = None
-        self._is_ending = False
-        self._grace = 0.0
+        self._deadline = math.inf
+        """When what still runs is killed; infinite until the pod is to end."""
         self._group = asyncio.TaskGroup()
 
     @property
@@ -64,20 +68,32 @@ class Runner:
         limits = [(process, memory_limit(self._specs[name])) for name, process in self._processes.items()]
         return [(process, limit) for process, limit in limits if limit]
 
+    @property
+    def is_ending(self) -> bool:
+        """Say whether the pod is on its way out."""
+        return self._deadline < math.inf
+
     def end(self, verdict: Told | None, grace: float) -> None:
-        """Begin to end the pod, for a reason that its status tells unless it was deleted."""
-        if not self._is_ending:
-            self._is_ending, self._verdict, self._grace = True, self._verdict or verdict, grace
+        """Begin to end the pod, for a reason that its status tells unless it was deleted, or hasten its end."""
+        if not self.is_ending:
+            self._verdict = verdict
+        deadline = asyncio.get_running_loop().time() + grace
+        if deadline < self._deadline:
+            self._deadline = deadline
             self._changed.set()
 
     def refresh(self, kind: str, namespace: str, name: str) -> None:
         """Look at a Secret or ConfigMap again if the pod uses it."""
-        if namespace == self.namespace and (kind, name) in references(self.pod):
+        if namespace == self.namespace and (kind, name) in self._references:
             self._changed.set()
 
     async def run(self, address: str, node: str) -> None:
         """Run the pod to its end."""
         self._address, self._node = address, node
+        every = [*(self.pod["spec"].get("initContainers") or []), *self.pod["spec"]["containers"]]
+        self._specs = {container["name"]: container for container in every}
+        self._containers = {name: Container() for name in self._specs}
+        self._references = references(self.pod)
         self.directory.clear()
         self.directory.path.mkdir(parents=True, exist_ok=True)
         if (live := await self.live()) is not None:
@@ -92,18 +108,25 @@ class Runner:
                     process.send(signal.SIGKILL)
         await asyncio.to_thread(self.directory.clear)
 
+    async def give_up(self, problem: Exception) -> None:
+        """Say of a pod that it cannot be run here, since something of it was not foreseen."""
+        while isinstance(problem, ExceptionGroup):
+            problem = problem.exceptions[0]
+        if (live := await self.live()) is not None:
+            told = {"reason": "KubeletError", "message": line(f"{type(problem).__name__}: {problem}")}
+            await write_status(self._api, POD, live, {**(live.get("status") or {}), "phase": "Failed", **told})
+
     async def _until_over(self) -> None:
         while True:
             self._changed.clear()
             now = self._api.now()
-            is_ending = self._is_ending or self._verdict is not None
-            found = due(self.pod, self._containers, now, is_ending=is_ending)
+            found = due(self.pod, self._containers, now, is_ending=self.is_ending)
             if found.verdict is not None:
-                self._verdict, self._grace = found.verdict, grace_seconds(self.pod)
+                self.end(found.verdict, grace_seconds(self.pod))
                 continue
-            if is_ending:
+            if self.is_ending:
                 for name in self._processes:
-                    self._stop(name, self._grace)
+                    self._stop(name, self._deadline)
             objects = await self._objects()
             if self._processes:
                 self.directory.refresh(self.pod, objects)
@@ -124,16 +147,14 @@ class Runner:
         if (live := await self.live()) is None:
             return
         addresses, now = (self._address, self._node), self._api.now()
-        said = podstatus.status(
-            live, self._containers, addresses, now, verdict=self._verdict, is_ending=self._is_ending
-        )
+        said = podstatus.status(live, self._containers, addresses, now, verdict=self._verdict, is_ending=self.is_ending)
         await write_status(self._api, POD, live, said)
         self.pod = {**live, "status": said}
 
     async def _objects(self) -> Objects:
         """Return the Secrets and ConfigMaps that the pod refers to and that exist."""
         found = {}
-        for kind, name in references(self.pod):
+        for kind, name in self._references:
             raw = await self._api.get(MOUNTED[kind], self.namespace, name)
             if raw is not None:
                 found[kind, name] = raw
@@ -196,28 +217,37 @@ class Runner:
         code = await process.wait()
         asking.cancel()
         if (stopping := self._stopping.pop(name, None)) is not None:
-            stopping.cancel()
+            stopping[0].cancel()
         message = self.directory.message(container, self._place(name), code)
-        reason = "OOMKilled" if process.is_out_of_memory else "Completed" if code == 0 else "Error"
+        was_killed = process.is_out_of_memory and code == EXIT_KILLED
+        reason = "OOMKilled" if was_killed else "Completed" if code == 0 else "Error"
         del self._processes[name]
         self._note(name, self._containers[name].ended(code, Told(reason, message), self._api.now()))
         if self.pod["spec"].get("restartPolicy") != "Never" and lifecycle.backoff_seconds(self._containers[name]):
             where = f"{self.pod['metadata']['name']}_{self.namespace}({self.uid})"
             self._record(Told("BackOff", f"Back-off restarting failed container {name} in pod {where}"))
 
-    def _stop(self, name: str, grace: float) -> None:
-        if name not in self._stopping and name in self._processes:
-            self._stopping[name] = self._group.create_task(self._end(name, self._processes[name], grace))
+    def _stop(self, name: str, deadline: float) -> None:
+        """Have a container end until then; one that is ended already, no later than before."""
+        if name not in self._processes:
+            return
+        if name in self._stopping:
+            stopping, before = self._stopping[name]
+            if deadline >= before:
+                return
+            stopping.cancel()
+        task = self._group.create_task(self._end(name, self._processes[name], deadline))
+        self._stopping[name] = (task, deadline)
 
-    async def _end(self, name: str, process: supervised.Process, grace: float) -> None:
-        """Ask a container to end; kill it when its grace is over."""
+    async def _end(self, name: str, process: supervised.Process, deadline: float) -> None:
+        """Ask a container to end; kill it when its time is over."""
         clock = asyncio.get_running_loop().time
-        deadline = clock() + grace
         hook = (self._specs[name].get("lifecycle") or {}).get("preStop") or {}
+        left = max(0.0, deadline - clock())
         if "sleep" in hook:
-            await asyncio.sleep(min(grace, hook["sleep"]["seconds"]))
+            await asyncio.sleep(min(left, hook["sleep"]["seconds"]))
         elif hook:
-            await self._ask(name, {**hook, "timeoutSeconds": grace})
+            await self._ask(name, {**hook, "timeoutSeconds": left})
         process.send(signal.SIGTERM)
         await asyncio.sleep(max(0.0, deadline - clock()))
         process.send(signal.SIGKILL)
@@ -255,7 +285,8 @@ class Runner:
     def _fail(self, kind: str, name: str, probe: Object) -> None:
         """End a container that does not answer; its restart policy says what follows."""
         self._record(Told("Killing", f"Container {name} failed {kind} probe"))
-        self._stop(name, float(probe.get("terminationGracePeriodSeconds", grace_seconds(self.pod))))
+        grace = float(probe.get("terminationGracePeriodSeconds", grace_seconds(self.pod)))
+        self._stop(name, asyncio.get_running_loop().time() + grace)
 
     async def _execute(self, name: str, command: list[str], seconds: float) -> str:
         """Run a command as a container would; return what it said if it failed."""

@@ -74,9 +74,9 @@ async def start(program: Program) -> Process:
             # Ctrl-C at the terminal is for `treadle up` alone, which then ends its pods in good order.
             start_new_session=True,
         )
-    except OSError as error:
-        # An argument of more than 128 KiB, or no process left to have.
-        raise NotStarted(f"{program.argv[0]}: {error.strerror}") from error
+    except (OSError, ValueError) as error:
+        # A variable of more than 128 KiB or with a NUL in it, or no process left to have.
+        raise NotStarted(f"{program.argv[0]}: {getattr(error, 'strerror', None) or error}") from error
     try:
         report = await _report(running)
     except asyncio.CancelledError:

@@ -15,7 +15,7 @@ import selectors
 import signal
 import sys
 from pathlib import Path
-from time import monotonic
+from time import monotonic, sleep
 from typing import Any
 
 # linux/prctl.h
@@ -24,6 +24,7 @@ PR_SET_CHILD_SUBREAPER = 36
 OPEN_FILES = 65536
 DRAIN_SECONDS = 1.0
 """How long output is awaited after the program's end from whoever holds the pipe and could not be found."""
+ROUND_SECONDS = 0.005
 # As kubelet's for pods with limits below their node: the machine's own programs outlive these.
 OOM_SCORE = "800"
 
@@ -144,11 +145,12 @@ def _end_descendants(pid: int) -> None:
     listed = Path(f"/proc/self/task/{os.getpid()}/children")
     deadline = monotonic() + DRAIN_SECONDS
     while monotonic() < deadline:
+        # Each that dies hands its own children to this process, which the next round finds.
         for child in listed.read_text().split() if listed.exists() else []:
             os.kill(int(child), signal.SIGKILL)
         try:
-            # Each that dies hands its own children to this process, which the next round finds.
-            os.waitpid(-1, 0 if listed.exists() else os.WNOHANG)
+            if os.waitpid(-1, os.WNOHANG) == (0, 0):
+                sleep(ROUND_SECONDS)
         except ChildProcessError:
             return
 

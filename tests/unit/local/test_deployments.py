@@ -13,7 +13,7 @@ import virtual
 from treadle.api.base import moment, stamp
 from treadle.control.engine.ports import DEPLOYMENT, POD
 from treadle.local.api import Change, MemoryApi
-from treadle.local.deletion import Policy
+from treadle.local.controller import take_away
 from treadle.local.deployments import run_deployments
 from treadle.local.replicasets import decide, worth
 from treadle.local.rollout import REVISION, bounds, template_hash
@@ -105,7 +105,7 @@ class World:
 
     async def end(self, pod: Object) -> None:
         await asyncio.sleep(1)
-        self.api.erase(pod, Policy.BACKGROUND, grace_seconds=0)
+        take_away(self.api, pod)
 
     def put(self, pod: Object, phase: str, *, ready: bool) -> None:
         live = self.api.find("Pod", "demo", pod["metadata"]["name"])
@@ -138,6 +138,13 @@ class World:
         """Return the versions of the pods that are there."""
         images = [pod["spec"]["containers"][0]["image"] for pod in self.api.all("Pod")]
         return sorted(image.rpartition(":")[2] for image in images)
+
+
+@pytest.fixture(autouse=True)
+def _quiet(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
+    """See that no controller met what was not foreseen."""
+    yield
+    assert [record.getMessage() for record in caplog.get_records("call")] == []
 
 
 def is_ready(pod: Object) -> bool:

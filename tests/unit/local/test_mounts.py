@@ -6,14 +6,18 @@ from typing import Any
 
 import pytest
 
-from treadle.local.mounts import Missing, contents, link, mapped, source, values, write
+from treadle.local.mounts import Missing, contents, link, mapped, source, values, within, write
 
 type Object = dict[str, Any]
 
 
 def secret(**data: str) -> Object:
     """Return a Secret."""
-    return {"kind": "Secret", "data": {key: base64.b64encode(text.encode()).decode() for key, text in data.items()}}
+    return {
+        "kind": "Secret",
+        "metadata": {"name": "s"},
+        "data": {key: base64.b64encode(text.encode()).decode() for key, text in data.items()},
+    }
 
 
 CONFIG: Object = {"kind": "ConfigMap", "data": {"a": "1"}, "binaryData": {"b": base64.b64encode(b"\0").decode()}}
@@ -149,5 +153,25 @@ def test_paths(text: str, wanted: str) -> None:
     assert mapped(text, Path("/r"), PATHS) == wanted
 
 
+WITHIN = {
+    "/treadle/plan": "treadle/plan",
+    "a//b/./c/": "a/b/c",
+    "../../etc": "etc",
+    "/a/../../b": "b",
+    "": "",
+    "/": "",
+}
+
+
+@pytest.mark.parametrize(("path", "wanted"), WITHIN.items())
+def test_no_path_leads_above_its_root(path: str, wanted: str) -> None:
+    assert within(path) == wanted
+
+
 def test_values_are_bytes() -> None:
     assert values(secret(a="ä")) == {"a": "ä".encode()}
+
+
+def test_what_is_no_base64_is_told() -> None:
+    with pytest.raises(Missing, match='secret "s" holds what is no base64'):
+        values({"kind": "Secret", "metadata": {"name": "s"}, "data": {"a": "%%%"}})

@@ -137,6 +137,11 @@ async def test_another_type_says_what_to_use() -> None:
     assert "use httpGet, tcpSocket or exec" in await ask({"grpc": {"port": 1}}, {}, "127.0.0.1", never)
 
 
+async def test_a_port_that_is_not_there_is_said() -> None:
+    found = await ask({"tcpSocket": {"port": "state"}}, {"ports": [{"containerPort": 1}]}, "127.0.0.1", never)
+    assert found == "couldn't find port: state"
+
+
 PORTS = {"a number": (8081, 8081), "digits": ("8081", 8081), "a name": ("state", 9000)}
 
 
