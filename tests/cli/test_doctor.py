@@ -29,7 +29,7 @@ from treadle.cli.estate import Estate
 from treadle.cli.rights import NEEDS, OPERATOR, Right
 from treadle.store import signing
 
-ROOT = Path(__file__).parents[3]
+ROOT = Path(__file__).parents[2]
 NOW = datetime(2026, 1, 5, 8, 10, tzinfo=UTC)
 
 type Object = dict[str, Any]

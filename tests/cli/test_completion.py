@@ -19,7 +19,7 @@ from treadle.__main__ import PROGRAMS
 from treadle.cli.completion import OFFERS, SHELLS, Offered, offering
 from treadle.cli.main import COMMANDS, Commands
 
-ROOT = Path(__file__).parents[3]
+ROOT = Path(__file__).parents[2]
 BIN = Path(sys.executable).parent
 NAMES = {
     "modeldeployments": ["flights-late", "rents"],

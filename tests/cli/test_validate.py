@@ -19,7 +19,7 @@ from treadle.cli.manifests.finding import Finding, Weight
 from treadle.cli.validate import validate
 from treadle.local.schema import Refused, schemas
 
-ROOT = Path(__file__).parent.parent.parent.parent
+ROOT = Path(__file__).parents[2]
 NOW = datetime(2026, 1, 5, 8, 0, tzinfo=UTC)
 
 SOURCE = """\

@@ -11,7 +11,7 @@ from treadle import __version__
 from treadle.__main__ import PROGRAMS
 from treadle.cli.main import COMMANDS
 
-ROOT = Path(__file__).parent.parent.parent.parent
+ROOT = Path(__file__).parents[2]
 
 # Started where these modules do not exist, as in an environment without the extra.
 WITHOUT = """
