@@ -19,23 +19,23 @@ SERVICE: Object = {
 }
 
 
-def pod(ip: str, *, ready: bool = True, going: bool = False, app: str = "late") -> Object:
+def pod(host: str, *, ready: bool = True, going: bool = False, app: str = "late") -> Object:
     """Return a pod with an address."""
     marks = {"deletionTimestamp": "2026-03-01T12:00:00Z", "deletionGracePeriodSeconds": 30} if going else {}
     return {
         "apiVersion": "v1",
         "kind": "Pod",
-        "metadata": {"name": f"p-{ip}", "namespace": "demo", "labels": {"app": app}, **marks},
+        "metadata": {"name": f"p-{host}", "namespace": "demo", "labels": {"app": app}, **marks},
         "spec": {"containers": [{"name": "server", "ports": [{"name": "http", "containerPort": 8080}]}]},
-        "status": {"podIP": ip, "conditions": [{"type": "Ready", "status": str(ready)}]},
+        "status": {"podIP": f"127.84.0.{host}", "conditions": [{"type": "Ready", "status": str(ready)}]},
     }
 
 
 # (pods, the URL that is asked)
 ENDPOINTS: dict[str, tuple[list[Object], str | None]] = {
-    "a ready pod": ([pod("1")], "http://1:8080"),
-    "none that is not ready": ([pod("1", ready=False), pod("2")], "http://2:8080"),
-    "none on its way out, though it is ready": ([pod("1", going=True), pod("2")], "http://2:8080"),
+    "a ready pod": ([pod("1")], "http://127.84.0.1:8080"),
+    "none that is not ready": ([pod("1", ready=False), pod("2")], "http://127.84.0.2:8080"),
+    "none on its way out, though it is ready": ([pod("1", going=True), pod("2")], "http://127.84.0.2:8080"),
     "none of others": ([pod("1", app="other")], None),
     "nothing at all": ([], None),
 }
