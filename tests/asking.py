@@ -194,7 +194,7 @@ def fill(ask: Ask, answers: Sequence[Json], namespace: str) -> Ask:
             text = value.replace("{namespace}", namespace)
             return PLACE.sub(lambda found: str(at(answers[int(found[1])], found[2].removeprefix("."))), text)
         if isinstance(value, dict):
-            return {filled(key): filled(child) for key, child in sorted(value.items())}
+            return {filled(key): filled(child) for key, child in value.items()}
         return [filled(child) for child in value] if isinstance(value, list) else value
 
     values = {name: filled(getattr(ask, name)) for name in ("path", "body")}

@@ -986,6 +986,75 @@ VALIDATING = {
     "a spec that may not change": [create("tj", run()), merge("tj/late-1", {"spec": {"modelName": "other"}})],
 }
 
+MALFORMED = {
+    "metadata": [
+        create("cm", {"metadata": 7}),
+        create("cm", {"metadata": []}),
+        create("dsrc", {**source(), "metadata": 7}),
+        put("cm/plan", {"metadata": []}),
+    ],
+    "a name": [create("cm", {"metadata": {"name": 7}}), create("dsrc", {**source(), "metadata": {"name": 7}})],
+    "labels": [
+        create("cm", {"metadata": {"name": "a", "labels": {"a": 1}}}),
+        create("cm", {"metadata": {"name": "a", "labels": []}}),
+        create("dsrc", {**source(), "metadata": {"name": "a", "labels": []}}),
+    ],
+    "data": [
+        create("cm", {"metadata": {"name": "a"}, "data": [1]}),
+        create("cm", {"metadata": {"name": "a"}, "data": {"x": 1}}),
+        create("cm", {"metadata": {"name": "a"}, "data": {"x": None}}),
+    ],
+    "a spec of a built-in type": [
+        create("pod", {"metadata": {"name": "a"}, "spec": 7}),
+        create("pod", {"metadata": {"name": "a"}, "spec": {"containers": 7}}),
+        create("pod", {"metadata": {"name": "a"}, "spec": {"containers": [{"name": 1}]}}),
+        create("deploy", {"metadata": {"name": "a"}, "spec": {"replicas": "two"}}),
+        create("deploy", {"metadata": {"name": "a"}, "spec": {"paused": "yes"}}),
+    ],
+    "kind and version": [
+        create("cm", {"kind": 7, "metadata": {"name": "a"}}),
+        create("cm", {"apiVersion": {}, "metadata": {"name": "a"}}),
+        create("dsrc", {**source(), "kind": 7}),
+    ],
+    "what a merge patch makes": [
+        create("dsrc", source()),
+        merge("dsrc/flights", {"metadata": 7}),
+        merge("dsrc/flights", {"metadata": {"labels": 7}}),
+        create("cm", cm()),
+        merge("cm/plan", {"metadata": 7}),
+    ],
+    "a JSON patch": [
+        create("cm", cm()),
+        patch("cm/plan", 7),
+        patch("cm/plan", {"op": "add", "path": 7, "value": 1}),
+        patch("cm/plan", {"op": 7, "path": "/data/x"}),
+        patch("cm/plan", {"op": "remove"}),
+        patch("cm/plan", {"op": "add", "path": "/data/y"}),
+    ],
+    "a strategic merge patch": [create("cm", cm()), merge("cm/plan", [], content=STRATEGIC)],
+    "an apply": [
+        apply("cm/plan", {"apiVersion": "v1", "kind": "ConfigMap", "metadata": 7}),
+        apply("cm/plan", {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": 7}}),
+        apply("cm/plan", {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "plan", "labels": 7}}),
+        apply("cm/plan", 7),
+        apply("dsrc/flights", {**source(), "metadata": {"name": "flights", "labels": 7}}),
+    ],
+    "options of a delete": [
+        create("cm", cm()),
+        delete("cm/plan", {"preconditions": 7}),
+        delete("cm/plan", {"gracePeriodSeconds": "x"}),
+        delete("cm/plan", {"propagationPolicy": 7}),
+        delete("cm/plan", [1]),
+        delete("cm/plan", gracePeriodSeconds="x"),
+    ],
+    "a query": [
+        get("cm", limit="x"),
+        get("cm", limit="-1", only=("items",)),
+        get("cm", **{"continue": "e30"}),
+        get("cm", labelSelector="a=b=c"),
+    ],
+}
+
 WATCHING = {
     "what there is": [create("cm", cm("a")), create("cm", cm("b")), watch("cm", only=EVENTS)],
     "a watch resumes": [
@@ -1283,6 +1352,7 @@ GROUPS: dict[str, dict[str, Row]] = {
     "apply": APPLYING,
     "status": STATUS,
     "validate": VALIDATING,
+    "malformed": MALFORMED,
     "watch": WATCHING,
     "delete": DELETING,
     "dry run": DRY,

@@ -4,9 +4,8 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from treadle.local import builtin, defaults, objectmeta, refusals, structural, typed
+from treadle.local import builtin, defaults, godecode, objectmeta, refusals, structural, typed
 from treadle.local.causes import Cause, forbidden, invalid, too_long
-from treadle.local.fieldsets import shown
 from treadle.local.types import Type
 
 type Object = dict[str, Any]
@@ -51,42 +50,54 @@ def admit(type_: Type, wished: Object, live: Object | None, part: str) -> Object
     return new
 
 
+def check_types(type_: Type, wished: Object) -> None:
+    """Refuse an object with fields of other types."""
+    kind, version = type_.gvk.kind, type_.gvk.version
+    fault = next(godecode.faults(wished, builtin.schema(type_), kind), None)
+    if fault is None:
+        try:
+            objectmeta.read(wished.get("metadata"))
+        except objectmeta.Malformed as error:
+            fault = str(error)
+    if fault is not None:
+        raise refusals.undecodable(kind, version, fault)
+
+
 def decoded(type_: Type, wished: Object) -> Object:
     """Return an object as the server reads it; refuse fields of other types."""
-    kind, version = type_.gvk.kind, type_.gvk.version
     schema = builtin.schema(type_)
     body = {name: value for name, value in wished.items() if name != "metadata"}
-    try:
-        metadata = objectmeta.read(wished.get("metadata"))
-    except objectmeta.Malformed as error:
-        raise _unreadable(kind, version, str(error)) from error
-    for path, fault in typed.faults(structural.pruned(body, schema), schema):
-        raise _unreadable(kind, version, f"{shown(path).removeprefix('.')}: {fault}")
-    new: Object = structural.defaulted(_nulls_filled(structural.pruned(body, schema), schema), schema)
+    check_types(type_, wished)
+    metadata = objectmeta.read(wished.get("metadata"))
+    new: Object = structural.defaulted(filled(structural.pruned(body, schema), schema), schema)
     new["metadata"] = metadata
     defaults.fill(new)
     return {name: new[name] for name in ("apiVersion", "kind", "metadata")} | new
 
 
-def _nulls_filled(value: Any, schema: Object) -> Any:
-    """Return a value where nulls in maps are what Go has instead."""
+def filled(value: Any, schema: Object) -> Any:
+    """Return a value where nulls in lists and maps are what Go has instead."""
     if isinstance(value, dict):
+        in_map = isinstance(schema.get("additionalProperties"), dict)
         children = {name: typed.child_of(schema, name) for name in value}
         return {
-            name: child if child is not None else children[name].get("default")
-            for name, child in ((name, _nulls_filled(value[name], children[name])) for name in value)
+            name: _zero(children[name]) if child is None and in_map else filled(child, children[name])
+            for name, child in value.items()
         }
-    return [_nulls_filled(item, schema.get("items", {})) for item in value] if isinstance(value, list) else value
+    if isinstance(value, list):
+        items = schema.get("items", {})
+        return [_zero(items) if item is None else filled(item, items) for item in value]
+    return value
+
+
+def _zero(schema: Object) -> Any:
+    return schema.get("default", {} if schema.get("type") == "object" else "")
 
 
 def unknown(type_: Type, wished: Object) -> tuple[str, ...]:
     """Return what fieldValidation=Strict refuses and Warn warns of: `unknown field "spec.x"`."""
     fields = sorted(structural.unknown(wished, builtin.schema(type_)))
     return tuple(f'unknown field "{path}"' for path in [*objectmeta.unknown(wished.get("metadata")), *fields])
-
-
-def _unreadable(kind: str, version: str, fault: str) -> refusals.Refusal:
-    return refusals.bad_request(f'{kind} in version "{version}" cannot be handled as a {kind}: {fault}')
 
 
 def _initial(new: Object) -> None:

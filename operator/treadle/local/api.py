@@ -1,7 +1,6 @@
 """The Kubernetes API in memory: get, list, watch, apply, status, delete and garbage collection."""
 
 import asyncio
-import copy
 import uuid
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
@@ -15,6 +14,7 @@ from treadle.control.engine.errors import Conflict, Gone, Invalid
 from treadle.control.engine.ports import NAMESPACE, Gvk, Object
 from treadle.local import deletion, events, refusals, types, writes
 from treadle.local.causes import Refused, invalid
+from treadle.local.copies import copied
 from treadle.local.deletion import Policy
 from treadle.local.schema import Schemas
 from treadle.local.types import Type
@@ -65,7 +65,7 @@ class MemoryApi:
 
     async def get(self, gvk: Gvk, namespace: str, name: str) -> Object | None:
         """Return the object, or None."""
-        return copy.deepcopy(self.find(gvk.kind, namespace if gvk.namespaced else "", name))
+        return copied(self.find(gvk.kind, namespace if gvk.namespaced else "", name))
 
     async def list(
         self,
@@ -83,7 +83,7 @@ class MemoryApi:
         parts = (
             {key: raw[key] for key in ("apiVersion", "kind", "metadata")} if metadata_only else raw for raw in found
         )
-        return [copy.deepcopy(part) for part in parts]
+        return [copied(part) for part in parts]
 
     async def watch(self) -> AsyncIterator[Change]:
         """Tell every change from now on."""
@@ -97,7 +97,7 @@ class MemoryApi:
 
     async def apply(self, child: Object, *, manager: str = MANAGER) -> Object:
         """Apply exactly these fields by force, as a server does."""
-        return copy.deepcopy(self._apply_by_force(child, Author(manager, self.now(), "", True, self.schemas)))
+        return copied(self._apply_by_force(child, Author(manager, self.now(), "", True, self.schemas)))
 
     async def apply_status(self, raw: Object, status: Object) -> Object:
         """Apply the whole status; Conflict unless `raw` is the latest."""
@@ -105,14 +105,14 @@ class MemoryApi:
         body = {"apiVersion": raw["apiVersion"], "kind": raw["kind"], "metadata": metadata, "status": status}
         if place(body) not in self._objects:
             raise Gone(f"{body['kind']} {metadata['name']!r} is gone")
-        return copy.deepcopy(self._apply_by_force(body, Author(MANAGER, self.now(), "status", True, self.schemas)))
+        return copied(self._apply_by_force(body, Author(MANAGER, self.now(), "status", True, self.schemas)))
 
     async def create(self, new: Object) -> Object | None:
         """Create the object; None where the name exists."""
         if place(new) in self._objects:
             return None
         try:
-            return copy.deepcopy(self.make(types.of(new), new, Author(MANAGER, self.now(), schemas=self.schemas)))
+            return copied(self.make(types.of(new), new, Author(MANAGER, self.now(), schemas=self.schemas)))
         except Refused as refused:
             raise _told(refused) from refused
 
@@ -129,11 +129,11 @@ class MemoryApi:
         """Store an object whole, unjudged, as a person or a controller other than ours would write it."""
         live = self._objects.get(place(changed))
         if live is None:
-            new = writes.born(copy.deepcopy(changed), self.now(), self.new_uid())
-            return copy.deepcopy(self._write("ADDED", new))
-        after = copy.deepcopy(changed)
+            new = writes.born(copied(changed), self.now(), self.new_uid())
+            return copied(self._write("ADDED", new))
+        after = copied(changed)
         after["metadata"] = {**live["metadata"], **after["metadata"]}
-        return copy.deepcopy(self._replace(live, writes.grown(live, after)))
+        return copied(self._replace(live, writes.grown(live, after)))
 
     def subscribe(self, tell: asyncio.Queue[Change]) -> None:
         """Put every change from now on into a queue."""
@@ -227,7 +227,7 @@ class MemoryApi:
     def _apply_by_force(self, child: Object, author: Author) -> Object:
         if _has_null(child):
             raise Invalid(Reason.INVALID_SPEC, "an apply holds a null, which is a value; leave the field out")
-        body, type_ = copy.deepcopy(child), types.of(child)
+        body, type_ = copied(child), types.of(child)
         if type_.has_status and not author.part:
             body.pop("status", None)
         try:
@@ -313,7 +313,7 @@ class MemoryApi:
         if len(self._history) > HISTORY:
             self._oldest = self._history.popleft().version
         if self._watchers:
-            told = replace(change, object=copy.deepcopy(change.object))
+            told = replace(change, object=copied(change.object))
             for queue in self._watchers:
                 queue.put_nowait(told)
 

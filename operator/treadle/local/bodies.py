@@ -9,6 +9,7 @@ import yaml
 
 from treadle.local import protobuf, refusals
 from treadle.local.causes import quoted
+from treadle.local.godecode import NAMES
 from treadle.local.types import Type
 
 type Object = dict[str, Any]
@@ -43,9 +44,11 @@ def read(text: bytes, content: str, type_: Type) -> tuple[Object, tuple[str, ...
         said = f"couldn't get version/kind; json parse error: {_in_go(error)}"
         raise unrecognized(kind, said, text) from error
     if not isinstance(found, dict):
-        name = {list: "array", str: "string", bool: "bool"}.get(type(found), "number")
-        said = f"json: cannot unmarshal {name} into Go value of type {GO_HEAD}"
-        raise unrecognized(kind, f"couldn't get version/kind; json parse error: {said}", text)
+        raise unrecognized(kind, _no_object(found), text)
+    for key in ("kind", "apiVersion"):
+        if not isinstance(found.get(key), str | None):
+            said = f"json: cannot unmarshal {NAMES[type(found[key])]} into Go struct field .{key} of type string"
+            raise unrecognized(kind, f"couldn't get version/kind; json parse error: {said}", text)
     if type_.is_ours:
         for key, told in (("kind", "Kind"), ("apiVersion", "apiVersion")):
             if not found.get(key):
@@ -70,7 +73,9 @@ def read_any(text: bytes, content: str) -> Object:
         found = _parsed(text, content) if text else {}
     except (ValueError, yaml.YAMLError) as error:
         raise refusals.bad_request(f"couldn't get version/kind; json parse error: {_in_go(error)}") from error
-    return found if isinstance(found, dict) else {}
+    if not isinstance(found, dict):
+        raise refusals.bad_request(_no_object(found))
+    return found
 
 
 def unrecognized(kind: str, problem: str, text: bytes) -> refusals.Refusal:
@@ -80,6 +85,11 @@ def unrecognized(kind: str, problem: str, text: bytes) -> refusals.Refusal:
     return refusals.bad_request(
         f"the object provided is unrecognized (must be of type {kind}): {problem} ({shown or '<empty>'})"
     )
+
+
+def _no_object(found: Any) -> str:
+    said = f"json: cannot unmarshal {NAMES.get(type(found), 'null')} into Go value of type {GO_HEAD}"
+    return f"couldn't get version/kind; json parse error: {said}"
 
 
 def _of_protobuf(text: bytes) -> Object:

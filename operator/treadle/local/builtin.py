@@ -51,6 +51,11 @@ def schema(type_: Type) -> Node:
     return _linked()[name_of(type_)]
 
 
+def meta_schema() -> Node:
+    """Return the schema of an object's metadata."""
+    return _linked()[META]
+
+
 def schema_of(type_: Type) -> Node:
     """Return the schema of a type, or of any object where the type is not served."""
     is_served = (type_.gvk.api_version, type_.gvk.kind) in types.BY_KIND
@@ -77,7 +82,8 @@ def _linked() -> dict[str, Node]:
     nodes: dict[str, Node] = {name: {} for name in definitions()}
     defaulted: list[tuple[Node, str, Node]] = []
     for name, node in definitions().items():
-        nodes[name].update(_link(node, nodes, defaulted))
+        # The name of the Go struct, for what is said about a field of another type.
+        nodes[name].update(_link(node, nodes, defaulted), **{"x-go": name.rpartition(".")[2]})
     # A default beside a reference is of the field, not of the type, which is shared; so last, when all are whole.
     for fields, name, node in defaulted:
         fields[name] = {**nodes[node["$ref"].removeprefix(REFERENCE)], "default": node["default"]}

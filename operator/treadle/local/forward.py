@@ -1,5 +1,6 @@
 """The proxies of the API: requests to a pod, or to a ready pod of a Service, go to its address on loopback."""
 
+import ipaddress
 from typing import Any
 
 import aiohttp
@@ -68,6 +69,9 @@ def address(api: MemoryApi, about: Target) -> str:
     host = found(pod, ".status.podIP")
     if not host:
         raise refusals.unavailable(f"pod {pod['metadata']['name']} has no address yet")
+    if not _is_here(host):
+        # Whoever can write a pod's status shall not reach other machines through this one.
+        raise refusals.forbidden(about.type, name, f"{host} is no address of this machine")
     return f"http://{host}:{number}"
 
 
@@ -94,6 +98,13 @@ def _pod_port(pod: Object, port: str) -> int:
     if named is None and not port.isdigit():
         raise refusals.unavailable(f"pod {pod['metadata']['name']} has no port {port!r}")
     return int(named if named is not None else port)
+
+
+def _is_here(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 def _split(name: str) -> tuple[str, str, str]:

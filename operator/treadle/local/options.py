@@ -1,11 +1,13 @@
 """How a request is meant: what its query and its delete options say, judged as kube-apiserver judges them."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from treadle.local import refusals
 from treadle.local.causes import REQUIRED, Cause, Refused, forbidden, not_supported
+from treadle.local.godecode import said
 
 type Object = dict[str, Any]
 
@@ -14,6 +16,12 @@ POLICIES = ("Foreground", "Background", "Orphan")
 TRUE = ("1", "t", "T", "true", "True", "TRUE")
 APPLY = "application/apply-patch+yaml"
 MANAGER_LENGTH = 128
+DELETE_FIELDS: Mapping[str, tuple[str, type]] = {
+    "gracePeriodSeconds": ("int64", int),
+    "preconditions": ("v1.Preconditions", dict),
+    "propagationPolicy": ("v1.DeletionPropagation", str),
+    "dryRun": ("[]string", list),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,11 +59,22 @@ def of_write(kind: str, query: Mapping[str, str], agent: str, content: str = "")
     return Options(manager, force in TRUE, dry_run == "All", validation or "Warn")
 
 
+def number(query: Mapping[str, str], name: str) -> int:
+    """Return a number of a query; 0 where it is absent or negative."""
+    text = query.get(name) or "0"
+    if not re.fullmatch(r"[+-]?\d+", text):
+        raise refusals.bad_request(f'strconv.ParseInt: parsing "{text}": invalid syntax')
+    return max(int(text), 0)
+
+
 def of_delete(query: Mapping[str, str], sent: Object) -> Object:
     """Return the options of a delete: its body's, else its query's."""
+    for name, (wanted, type_) in DELETE_FIELDS.items():
+        if sent.get(name) is not None and type(sent[name]) is not type_:
+            raise refusals.bad_request(said(sent[name], "DeleteOptions", name, wanted))
     asked = {**{name: query[name] for name in ("propagationPolicy", "dryRun") if name in query}, **sent}
     if "gracePeriodSeconds" in query and "gracePeriodSeconds" not in asked:
-        asked["gracePeriodSeconds"] = int(query["gracePeriodSeconds"])
+        asked["gracePeriodSeconds"] = number(query, "gracePeriodSeconds")
     policy = asked.get("propagationPolicy")
     if policy not in (None, *POLICIES):
         raise _refused("DeleteOptions", [not_supported("propagationPolicy", policy, [*POLICIES, "nil"])])

@@ -11,6 +11,7 @@ from treadle.local.api import MemoryApi, place
 
 type Object = dict[str, Any]
 
+API = "meta.k8s.io/v1"
 INVALID = "invalid continue token: continue key is not valid"
 LETTER = re.compile(r"[\w-]", re.ASCII)
 TOO_OLD = (
@@ -28,7 +29,7 @@ class Token(NamedTuple):
     after: tuple[str, str]
 
     def __str__(self) -> str:
-        told = {"v": "meta.k8s.io/v1", "rv": self.version, "start": "/".join(self.after)}
+        told = {"v": API, "rv": self.version, "start": "/".join(self.after)}
         return base64.urlsafe_b64encode(json.dumps(told, separators=(",", ":")).encode()).decode().rstrip("=")
 
 
@@ -48,6 +49,8 @@ def token_of(text: str) -> Token:
         raise refusals.bad_request(f"{INVALID}: illegal base64 data at input byte {illegal}")
     try:
         told = json.loads(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
+        if told.get("v") != API:
+            raise refusals.bad_request(f"{INVALID}: server does not recognize this encoded version {told.get('v', '')}")
         namespace, _, name = told["start"].partition("/")
         return Token(int(told["rv"]), (namespace, name))
     except (ValueError, KeyError, TypeError, AttributeError) as error:

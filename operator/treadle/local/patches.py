@@ -1,10 +1,17 @@
 """The three patches that change an object as it is: JSON patch, merge patch, and the strategic merge patch."""
 
-import copy
 from collections.abc import Mapping
 from typing import Any
 
+from treadle.local.copies import copied
+
 type Node = dict[str, Any]
+
+
+NEEDED: dict[Any, tuple[str, ...]] = {
+    "move": ("path", "from"),
+    "copy": ("path", "from"),
+}
 
 
 class Unpatchable(Exception):
@@ -35,8 +42,14 @@ def json_patch(live: Any, operations: Any) -> Any:
     """Return what a JSON patch makes of a value (RFC 6902)."""
     if not isinstance(operations, list):
         raise Undecodable(f"json: cannot unmarshal {_kind(operations)} into Go value of type []handlers.jsonPatchOp")
-    patched = copy.deepcopy(live)
+    patched = copied(live)
     for operation in operations:
+        if not isinstance(operation, dict):
+            raise Undecodable(f"json: cannot unmarshal {_kind(operation)} into Go value of type handlers.jsonPatchOp")
+        for name in ("op", "path", "from"):
+            if not isinstance(operation.get(name, ""), str):
+                field = f"Go struct field jsonPatchOp.{name} of type string"
+                raise Undecodable(f"json: cannot unmarshal {_kind(operation[name])} into {field}")
         patched = _operate(patched, operation)
     return patched
 
@@ -46,20 +59,24 @@ def _kind(value: Any) -> str:
 
 
 def _operate(body: Any, operation: Mapping[str, Any]) -> Any:
+    kind = operation.get("op")
+    for name in NEEDED.get(kind, ("path",)):
+        if name not in operation:
+            raise Unpatchable(f"operation {kind!r} has no {name!r}")
     path = _steps(operation["path"])
-    match operation["op"]:
+    match kind:
         case "add":
-            return _add(body, path, operation["value"])
+            return _add(body, path, operation.get("value"))
         case "remove":
             return _remove(body, path)
         case "replace":
             _get(body, path)
-            return _add(_remove(body, path), path, operation["value"]) if path else operation["value"]
+            return _add(_remove(body, path), path, operation.get("value")) if path else operation.get("value")
         case "move":
             moved = _get(body, _steps(operation["from"]))
             return _add(_remove(body, _steps(operation["from"])), path, moved)
         case "copy":
-            return _add(body, path, copy.deepcopy(_get(body, _steps(operation["from"]))))
+            return _add(body, path, copied(_get(body, _steps(operation["from"]))))
         case "test":
             if _get(body, path) != operation.get("value"):
                 raise Unpatchable(f"testing value {operation['path']} failed")
@@ -129,6 +146,16 @@ def strategic(live: Any, patch: Any, schema: Node) -> Any:
     Source: k8s.io/apimachinery/pkg/util/strategicpatch.
     """
     if not isinstance(patch, dict):
+        raise Undecodable(f"json: cannot unmarshal {_kind(patch)} into Go value of type map[string]interface {{}}")
+    try:
+        return _strategic(live, patch, schema)
+    except (TypeError, AttributeError) as error:
+        # Items and directives that are not of the types that the lists and keys of the schema ask for.
+        raise Unpatchable(str(error)) from error
+
+
+def _strategic(live: Any, patch: Any, schema: Node) -> Any:
+    if not isinstance(patch, dict):
         return patch
     match patch.get(DIRECTIVE):
         case "replace":
@@ -152,7 +179,7 @@ def strategic(live: Any, patch: Any, schema: Node) -> Any:
         if isinstance(value, list):
             kept[key] = _merged_list(kept.get(key) or [], value, child, patch.get(ORDER + key))
         else:
-            kept[key] = strategic(kept.get(key), value, child)
+            kept[key] = _strategic(kept.get(key), value, child)
     return kept
 
 
@@ -173,7 +200,7 @@ def _merged_list(live: list[Any], patch: list[Any], schema: Node, order: list[An
     gone = {item.get(key) for item in patch if item.get(DIRECTIVE) == "delete"}
     found = {item.get(key): item for item in live if item.get(key) not in gone}
     changed = {
-        item.get(key): strategic(found.get(item.get(key)), item, schema.get("items", {}))
+        item.get(key): _strategic(found.get(item.get(key)), item, schema.get("items", {}))
         for item in patch
         if DIRECTIVE not in item
     }

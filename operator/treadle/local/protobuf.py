@@ -102,7 +102,10 @@ def _message(body: bytes, name: str) -> Object:
 
 def _is_empty(value: Any) -> bool:
     """Say whether a field holds nothing, or a message that does."""
-    return not value or (isinstance(value, bytes) and all(_is_empty(inner) for _, inner in _fields(value)))
+    try:
+        return not value or (isinstance(value, bytes) and all(_is_empty(inner) for _, inner in _fields(value)))
+    except IndexError:
+        return False  # A text.
 
 
 def _value(value: Any, what: str) -> Any:

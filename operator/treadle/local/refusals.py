@@ -151,6 +151,16 @@ def bad_request(message: str) -> Refusal:
     return Refusal(400, "BadRequest", message, None)
 
 
+def undecodable(kind: str, version: str, why: str) -> Refusal:
+    """Return the refusal of a body that is no object of its kind."""
+    return bad_request(f"{unhandled(kind, version)}{why}")
+
+
+def unhandled(kind: str, version: str) -> str:
+    """Return how such a refusal begins."""
+    return f'{kind} in version "{version}" cannot be handled as a {kind}: '
+
+
 def method_not_allowed() -> Refusal:
     """Return the refusal of a verb that a resource does not have."""
     return Refusal(405, "MethodNotAllowed", "the server does not allow this method on the requested resource", {})

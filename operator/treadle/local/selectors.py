@@ -16,7 +16,7 @@ KEY = r"(?:[A-Za-z0-9](?:[-A-Za-z0-9.]*[A-Za-z0-9])?/)?[A-Za-z0-9](?:[-A-Za-z0-9
 VALUE = r"(?:[A-Za-z0-9](?:[-A-Za-z0-9_.]*[A-Za-z0-9])?)?"
 REQUIREMENT = re.compile(
     rf"\s*(?:(?P<absent>!)\s*)?(?P<key>{KEY})\s*"
-    rf"(?:(?P<sign>==|=|!=)\s*(?P<value>{VALUE})|(?P<set>in|notin)\s*\((?P<values>[^)]*)\))?\s*(?:,|$)"
+    rf"(?:(?P<sign>==|=|!=)\s*(?P<value>{VALUE})|(?P<set>in|notin)\s*\((?P<values>[^)]*)\))?\s*"
 )
 FIELD = re.compile(r"(?P<path>[^=!,]+)(?P<sign>==|=|!=)(?P<value>(?:[^\\,=]|\\[\\,=])*)(?:,|$)")
 METADATA = ("metadata.name", "metadata.namespace")
@@ -47,6 +47,9 @@ def labels(text: str) -> Selects:
             raise bad_request(f"unable to parse requirement: found {text[position:]!r}")
         requirements.append(_requirement(found))
         position = found.end()
+        if text[position : position + 1] not in ("", ","):
+            raise bad_request(f"found '{text[position]}', expected: ',' or 'end of string'")
+        position += 1
     return lambda raw: all(each.holds(raw["metadata"].get("labels") or {}) for each in requirements)
 
 

@@ -154,7 +154,7 @@ def faults(value: Any, schema: Node, path: Path = ()) -> Iterator[tuple[Path, st
         yield from _scalar_faults(value, schema, path)
     elif kind == MAP:
         if not isinstance(value, dict):
-            yield path, f"expected map, got {_told(value)}"
+            yield path, f"expected map, got &{{{printed(value)}}}"
             return
         properties = schema.get("properties")
         for name, child in value.items():
@@ -183,7 +183,7 @@ def _scalar_faults(value: Any, schema: Node, path: Path) -> Iterator[tuple[Path,
 
 def _list_faults(value: Any, schema: Node, path: Path) -> Iterator[tuple[Path, str]]:
     if not isinstance(value, list):
-        yield path, f"expected list, got {_told(value)}"
+        yield path, f"expected list, got &{{{printed(value)}}}"
         return
     items = schema.get("items", DEDUCED)
     if is_atomic(schema, LIST):

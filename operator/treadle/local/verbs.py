@@ -1,16 +1,17 @@
 """What each verb does with the objects: the rules of kube-apiserver between a request and the store."""
 
-import copy
 import secrets
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from treadle.api.names import PLURALS
 from treadle.control.engine.ports import JOB
-from treadle.local import admission, builtin, events, patches, refusals, types
+from treadle.local import admission, builtin, events, objectmeta, patches, refusals, types
 from treadle.local.api import MemoryApi, check_guards
 from treadle.local.causes import INVALID, Cause, Refused, invalid, marshalled
+from treadle.local.copies import copied
 from treadle.local.deletion import Policy
+from treadle.local.godecode import NAMES
 from treadle.local.options import Options
 from treadle.local.paths import Target
 from treadle.local.writes import Author, check_typed
@@ -78,30 +79,44 @@ def patch(
     """
     live = events.seen_as(get(api, target), target.type.gvk)
     try:
-        wished = change(copy.deepcopy(live))
+        changed = change(copied(live))
+        if not isinstance(changed, dict):
+            raise patches.Unpatchable("it makes no object")
     except patches.Undecodable as error:
-        raise refusals.bad_request(f"error decoding patch: {error}") from error
+        raise refusals.bad_request(str(error) if told else f"error decoding patch: {error}") from error
     except patches.Unpatchable as error:
         raise refusals.unpatchable() from error
-    found = unknown_fields(api, target, wished, options)
-    if found and options.validation == "Strict":
-        said = f"strict decoding error: {', '.join(found)}"
-        raise refusals.unfit([invalid("patch", told or marshalled(wished), said)])
-    options.warnings.extend(found)
-    return update(api, target, wished, options, is_patch=True)
+
+    def unfit(why: str) -> refusals.Refusal:
+        return refusals.unfit([invalid("patch", told or marshalled(changed), why)])
+
+    beginning = refusals.unhandled(target.type.gvk.kind, target.type.gvk.version)
+    try:
+        wished = identified(target, changed)
+        found = unknown_fields(api, target, wished, options)
+        if found and options.validation == "Strict":
+            raise unfit(f"strict decoding error: {', '.join(found)}")
+        options.warnings.extend(found)
+        return update(api, target, wished, options, is_patch=True)
+    except Refused as refused:
+        if refused.code == 400 and refused.message.startswith(beginning):
+            raise unfit(refused.message.removeprefix(beginning)) from refused
+        raise
 
 
 def apply(api: MemoryApi, target: Target, sent: Object, options: Options) -> tuple[Object, bool]:
     """Apply fields to an object; return it, and whether it was made for that."""
-    if not isinstance(sent, dict) or (sent.get("apiVersion"), sent.get("kind")) != target.type.key:
-        gvk = types.gvk_of(sent)
-        raise refusals.bad_request(f"invalid object type: {gvk}")
+    if not isinstance(sent, dict):
+        said = f"json: cannot unmarshal {NAMES.get(type(sent), 'null')} into Go value of type map[string]interface {{}}"
+        raise refusals.bad_request(f"error decoding YAML: error unmarshaling JSON: while decoding JSON: {said}")
+    if (sent.get("apiVersion"), sent.get("kind")) != target.type.key:
+        raise refusals.bad_request(f"invalid object type: {types.gvk_of(sent)}")
+    check_typed(target.type, sent)
     if not (sent.get("metadata") or {}).get("name"):
         said = "was undeterminable: name must be provided"
         raise refusals.bad_request(f"the name of the object ({target.name} based on URL) {said}")
     if sent["metadata"].get("managedFields"):
         raise refusals.bad_request("metadata.managedFields must be nil")
-    check_typed(target.type, sent)
     wished = identified(target, sent)
     is_new = api.find(target.type.gvk.kind, target.namespace, target.name) is None
     after = api.apply_as(target.type, wished, author(api, target, options), is_dry=options.dry_run)
@@ -131,8 +146,11 @@ def identified(target: Target, sent: Object) -> Object:
         said = f"the API version in the data ({version}) does not match the expected API version ({gvk.api_version})"
         raise refusals.bad_request(said)
     if kind not in (None, gvk.kind):
-        raise refusals.another_kind(target.type, str(kind), (sent.get("metadata") or {}).get("name", ""))
-    wished = {**copy.deepcopy(sent), "apiVersion": gvk.api_version, "kind": gvk.kind}
+        metadata = sent.get("metadata")
+        name = metadata.get("name", "") if isinstance(metadata, dict) else ""
+        raise refusals.another_kind(target.type, str(kind), name)
+    check_metadata(target, sent.get("metadata"))
+    wished = {**copied(sent), "apiVersion": gvk.api_version, "kind": gvk.kind}
     metadata = wished["metadata"] = wished.get("metadata") or {}
     if gvk.namespaced and metadata.get("namespace") not in (None, "", target.namespace):
         raise refusals.bad_request(
@@ -141,7 +159,20 @@ def identified(target: Target, sent: Object) -> Object:
     if target.name and metadata.get("name") not in (None, "", target.name):
         said = f"the name of the object ({metadata['name']}) does not match the name on the URL ({target.name})"
         raise refusals.bad_request(said)
+    metadata = admission.filled(metadata, builtin.meta_schema())
     return {**wished, "metadata": {**metadata, **({"namespace": target.namespace} if gvk.namespaced else {})}}
+
+
+def check_metadata(target: Target, metadata: Any) -> None:
+    """Refuse metadata that are not of their types."""
+    gvk = target.type.gvk
+    if target.type.is_ours:
+        try:
+            objectmeta.read(metadata)
+        except objectmeta.Malformed as error:
+            raise refusals.undecodable(gvk.kind, gvk.version, str(error)) from error
+    else:
+        admission.check_types(target.type, {"metadata": metadata})
 
 
 def schema_of(target: Target) -> Object:
@@ -159,9 +190,8 @@ def tell(target: Target, found: Sequence[str], options: Options) -> None:
     if not found or options.validation == "Ignore":
         return
     if options.validation == "Strict":
-        kind, version = target.type.gvk.kind, target.type.gvk.version
-        said = f"strict decoding error: {', '.join(found)}"
-        raise refusals.bad_request(f'{kind} in version "{version}" cannot be handled as a {kind}: {said}')
+        gvk, said = target.type.gvk, f"strict decoding error: {', '.join(found)}"
+        raise refusals.undecodable(gvk.kind, gvk.version, said)
     options.warnings.extend(found)
 
 

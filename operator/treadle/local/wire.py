@@ -249,7 +249,7 @@ class Wire:
         version = self._api.version if token is None else token.version
         there = self._api.all(kind) if token is None else pages.as_of(self._api, kind, version)
         found = [raw for raw in there if about.holds(raw) and selects(raw)]
-        return self._page(request, about, pages.page(found, version, int(query.get("limit") or 0), token))
+        return self._page(request, about, pages.page(found, version, options.number(query, "limit"), token))
 
     def _page(self, request: web.Request, about: Target, page: pages.Page) -> web.Response:
         gvk = about.type.gvk
@@ -282,7 +282,7 @@ class Wire:
             is_initial=begins in options.TRUE if begins is not None else version == 0,
             has_initial_end=begins in options.TRUE,
             has_bookmarks=query.get("allowWatchBookmarks") in options.TRUE,
-            seconds=float(query["timeoutSeconds"]) if query.get("timeoutSeconds", "0") != "0" else None,
+            seconds=options.number(query, "timeoutSeconds") or None,
         )
         response = web.StreamResponse(headers={"Content-Type": JSON, **HEADERS})
         await response.prepare(request)

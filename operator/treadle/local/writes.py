@@ -1,6 +1,5 @@
 """What a create, a replacement and an apply make of an object before it is stored: parts, managers, generation."""
 
-import copy
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -8,6 +7,7 @@ from typing import Any
 from treadle.api.base import stamp
 from treadle.local import admission, builtin, defaults, merge, refusals, typed
 from treadle.local.causes import Cause, Refused
+from treadle.local.copies import copied
 from treadle.local.fieldsets import EMPTY, Set, shown
 from treadle.local.merge import APPLY, UPDATE, Conflicts, Manager, Managers, Write
 from treadle.local.schema import Schemas
@@ -95,8 +95,9 @@ def check_typed(type_: Type, wish: Object) -> None:
     """Refuse an apply of fields that the schema does not know, in the words of the managers' code."""
     found = [f"{shown(path)}: {fault}" for path, fault in typed.faults(wish, builtin.schema_of(type_))]
     if found:
-        metadata, gvk = wish["metadata"], type_.gvk
-        about = f"{metadata.get('namespace', '')}/{metadata['name']}"
+        gvk, metadata = type_.gvk, wish.get("metadata")
+        names = [metadata.get(key) for key in ("namespace", "name")] if isinstance(metadata, dict) else []
+        about = "/".join(name if isinstance(name, str) else "" for name in names) or "/"
         said = found[0] if len(found) == 1 else "errors:\n" + "\n".join(f"  {each}" for each in found)
         text = f"failed to create typed patch object ({about}; {gvk.group}/{gvk.version}, Kind={gvk.kind}): {said}"
         raise Refused(500, "", text)
@@ -126,7 +127,7 @@ def _admitted(type_: Type, wished: Object, live: Object | None, author: Author) 
 
 def _without_given(sent: Object) -> Object:
     metadata = {key: value for key, value in sent["metadata"].items() if key not in GIVEN}
-    return {**copy.deepcopy({**sent, "metadata": {}}), "metadata": copy.deepcopy(metadata)}
+    return copied({**sent, "metadata": metadata})
 
 
 def born(new: Object, now: datetime, uid: str) -> Object:
@@ -156,7 +157,11 @@ def _sent_managers(live: Object, sent: Object, author: Author) -> Managers:
         return _managers(live)
     if entries == [{}]:
         return {}
-    return merge.managers_of(sent)
+    try:
+        return merge.managers_of(sent)
+    except (AttributeError, TypeError, ValueError):
+        # What cannot be read changes nothing, as on a real server.
+        return _managers(live)
 
 
 def _managers(live: Object | None) -> Managers:
