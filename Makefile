@@ -56,7 +56,7 @@ verify: venv ## format, lint, types, import contracts, generated files, unit and
 test: venv ## all tiers but e2e: against VersityGW, a real kube-apiserver with etcd, and the embedded cluster
 	hack/cluster/build.sh etcd versitygw kube-apiserver kube-controller-manager kubectl helm
 	hack/browser.sh
-	$(RUN)/pytest -n auto tests/unit tests/engine tests/cli
+	$(RUN)/pytest -n auto tests/unit tests/engine tests/cli tests/flights
 	$(RUN)/pytest tests/store tests/semantics tests/api tests/local
 
 .PHONY: e2e

@@ -22,7 +22,7 @@ from treadle.store.folder import FolderStore
 from treadle.store.manifest import read_manifest
 from treadle.store.tables import Part, read_parts
 
-ROOT = Path(__file__).parents[3]
+ROOT = Path(__file__).parents[2]
 ENDPOINT = os.environ["MOTO_S3_CUSTOM_ENDPOINTS"]
 
 

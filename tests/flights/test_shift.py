@@ -11,7 +11,7 @@ import yaml
 from treadle.api.step import TrainResult
 from treadle.store.pointer import read_pointer
 
-ROOT = Path(__file__).parents[3]
+ROOT = Path(__file__).parents[2]
 # Every fourth flight, so that the whole test takes seconds; all of them give the same verdicts.
 EVERY = 4
 # Which of the two depends on how near the interval's upper bound is to the margin.
