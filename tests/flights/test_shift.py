@@ -1,15 +1,17 @@
 """The quickstart's story on the real flights: a shift in production is found worth a new model, noise is not."""
 
-import importlib.util
-import sys
+import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
+from traffic import flights
 from treadle.api.step import TrainResult
 from treadle.store.pointer import read_pointer
+from workshop import Lab, workshop
 
 ROOT = Path(__file__).parents[2]
 # Every fourth flight, so that the whole test takes seconds; all of them give the same verdicts.
@@ -30,25 +32,22 @@ def recipe() -> dict[str, Any]:
     }
 
 
-def flights_module() -> Any:
-    spec = importlib.util.spec_from_file_location("flights", ROOT / "hack" / "flights.py")
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["flights"] = module
-    spec.loader.exec_module(module)
-    return module
+@pytest.fixture
+def lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Lab]:
+    """Yield a namespace with a signing key and an empty store."""
+    monkeypatch.setitem(os.environ, "TREADLE_MOUNTS", str(tmp_path / "mounts"))
+    yield workshop(tmp_path)
 
 
 @pytest.fixture(scope="module")
 def months() -> dict[str, bytes]:
     """Return files by month, and those of April and May with `hour` in UTC under `…-utc`."""
-    module = flights_module()
-    plain = {month: rows[::EVERY] for month, rows in module.flights({1, 2, 3, 4, 5}).items()}
+    plain = {month: rows[::EVERY] for month, rows in flights.flights({1, 2, 3, 4, 5}).items()}
     # As flights(…, utc=True), without reading the year again.
     moved = {m: [{**row, "hour": str(int(row["time_hour"][11:13]))} for row in plain[m]] for m in (4, 5)}
     return {
-        **{f"{month}": module.as_csv(rows) for month, rows in plain.items()},
-        **{f"{month}-utc": module.as_csv(rows) for month, rows in moved.items()},
+        **{f"{month}": flights.as_csv(rows) for month, rows in plain.items()},
+        **{f"{month}-utc": flights.as_csv(rows) for month, rows in moved.items()},
     }
 
 

@@ -1,9 +1,7 @@
 """The quickstart's DataSource on the real flights: three months from a bucket into a version."""
 
-import importlib.util
 import json
 import os
-import sys
 import threading
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
@@ -15,6 +13,7 @@ import pytest
 import yaml
 from moto import mock_aws
 
+from traffic import flights
 from treadle.api.datasource import DataSourceSpec
 from treadle.api.step import IngestStep, Owner, StoreAddress
 from treadle.data.step import ingest
@@ -24,14 +23,6 @@ from treadle.store.tables import Part, read_parts
 
 ROOT = Path(__file__).parents[2]
 ENDPOINT = os.environ["MOTO_S3_CUSTOM_ENDPOINTS"]
-
-
-def load_flights():
-    spec = importlib.util.spec_from_file_location("flights", ROOT / "hack" / "flights.py")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["flights"] = module
-    spec.loader.exec_module(module)
-    return module
 
 
 class Silent:
@@ -66,18 +57,17 @@ def step(run: int, current: str | None = None) -> IngestStep:
     )
 
 
-def put_month(flights, client, month: int, *, utc: bool = False) -> None:
+def put_month(client, month: int, *, utc: bool = False) -> None:
     body = flights.as_csv(flights.flights({month}, utc=utc)[month])
     client.put_object(Bucket="raw", Key=f"nycflights13/{flights.object_name(month)}", Body=body)
 
 
 @mock_aws
 def test_three_months_become_a_version_and_a_fourth_the_next(mounts):
-    flights = load_flights()
     client = boto3.client("s3", endpoint_url=ENDPOINT, region_name="us-east-1")
     client.create_bucket(Bucket="raw")
     for month in (1, 2, 3):
-        put_month(flights, client, month)
+        put_month(client, month)
     store = FolderStore(mounts / "bucket", "treadle/v1/u/")
 
     first = ingest(step(1), store, Silent())
@@ -87,7 +77,7 @@ def test_three_months_become_a_version_and_a_fourth_the_next(mounts):
     again = ingest(step(2, first.version.digest), store, Silent())
     assert (again.outcome, again.version.digest) == ("Unchanged", first.version.digest)
 
-    put_month(flights, client, 4, utc=True)
+    put_month(client, 4, utc=True)
     second = ingest(step(3, first.version.digest), store, Silent())
     assert (second.outcome, second.version.new_rows) == ("Published", second.version.rows - 77911)
 
@@ -105,7 +95,6 @@ def holdout_ids(store, digest: str) -> set[str]:
 
 
 def test_the_shift_moves_the_hour_of_requests_and_nothing_else():
-    flights = load_flights()
     plain, moved = (flights.flights({4}, utc=utc)[4][0] for utc in (False, True))
     assert {name for name in plain if plain[name] != moved[name]} == {"hour"}
     assert (int(moved["hour"]) - int(plain["hour"])) % 24 == 4
@@ -115,7 +104,6 @@ def test_the_shift_moves_the_hour_of_requests_and_nothing_else():
 
 
 def test_a_replay_sends_flights_spread_over_the_month():
-    flights = load_flights()
     asked = []
 
     class Handler(BaseHTTPRequestHandler):
