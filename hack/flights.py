@@ -34,6 +34,7 @@ INPUTS = {
     "dest": "BYTES",
 }
 PREFIX = "nycflights13/"
+JSON = {"Content-Type": "application/json"}
 CONNECTIONS = 5
 """So many in a row without an answer end a replay."""
 
@@ -183,7 +184,7 @@ def send(rows: list[Flight], url: str, model: str, rate: float, answers: dict[in
             time.sleep(max(0.0, began + number / rate - time.monotonic()))
         body = json.dumps(request(flight))
         try:
-            connection.request("POST", f"{parts.path}/v2/models/{model}/infer", body, {"Content-Type": "application/json"})
+            connection.request("POST", f"{parts.path}/v2/models/{model}/infer", body, JSON)
             answer = connection.getresponse()
             text = answer.read()
         except (OSError, http.client.HTTPException) as problem:
@@ -221,7 +222,7 @@ def ask(options: argparse.Namespace) -> int:
     with reached(options) as url:
         parts = urlsplit(url)
         connection = http.client.HTTPConnection(parts.hostname or "localhost", parts.port or 80, timeout=30)
-        connection.request("POST", f"{parts.path}/v2/models/{options.model}/infer", body, {"Content-Type": "application/json"})
+        connection.request("POST", f"{parts.path}/v2/models/{options.model}/infer", body, JSON)
         answer = connection.getresponse()
         text = answer.read().decode(errors="replace")
         connection.close()
