@@ -1055,6 +1055,65 @@ MALFORMED = {
     ],
 }
 
+LABELLED = {"metadata": {"labels": {"a": "b"}}, "spec": {"containers": [{"name": "a", "image": "x"}]}}
+POD_OF = {"containers": [{"name": "a", "image": "x"}]}
+
+BUILT_IN = {
+    "a Pod": [
+        create("pod", {"metadata": {"name": "a"}, "spec": {}}),
+        create("pod", {"metadata": {"name": "a"}, "spec": {"containers": [{"name": "a"}]}}),
+        create("pod", {"metadata": {"name": "a"}, "spec": {"containers": [{"image": "a"}]}}),
+        create("pod", {"metadata": {"name": "a"}, "spec": {"containers": [{"name": "A_b", "image": "x"}]}}),
+        create("pod", {"metadata": {"name": "a"}, "spec": {"restartPolicy": "Perhaps", **POD_OF}}),
+        create(
+            "pod",
+            {
+                "metadata": {"name": "a"},
+                "spec": {"containers": [{"name": "a", "image": "x", "resources": {"limits": {"cpu": "many"}}}]},
+            },
+        ),
+    ],
+    "a Deployment": [
+        create("deploy", {"metadata": {"name": "a"}, "spec": {}}),
+        create(
+            "deploy",
+            {
+                "metadata": {"name": "a"},
+                "spec": {"selector": {"matchLabels": {"a": "b"}}, "template": {"spec": POD_OF}},
+            },
+        ),
+        create(
+            "deploy",
+            {
+                "metadata": {"name": "a"},
+                "spec": {"replicas": -1, "selector": {"matchLabels": {"a": "b"}}, "template": LABELLED},
+            },
+        ),
+    ],
+    "a Job": [
+        create("job", {"metadata": {"name": "a"}, "spec": {}}),
+        create("job", {"metadata": {"name": "a"}, "spec": {"template": {"spec": POD_OF}}}),
+        create("job", job()),
+        merge("job/fit", {"spec": {"backoffLimit": 5}}, only=("spec.backoffLimit",)),
+    ],
+    "a Service": [
+        create("svc", {"metadata": {"name": "a"}, "spec": {}}),
+        create("svc", {"metadata": {"name": "A"}, "spec": {"ports": [{"port": 80}]}}),
+        create("svc", {"metadata": {"name": "1a"}, "spec": {"ports": [{"port": 80}]}}),
+    ],
+    "a Namespace": [
+        create("/api/v1/namespaces", {"metadata": {"name": "A"}}),
+        create("/api/v1/namespaces", {"metadata": {"name": "a.b"}}),
+    ],
+    "a Secret": [
+        create("secret", {"metadata": {"name": "a"}, "data": {"a": "not base64"}}),
+        create("secret", {"metadata": {"name": "a"}, "type": "kubernetes.io/tls"}),
+        create("secret", {"metadata": {"name": "s"}}),
+        merge("secret/s", {"type": "x"}),
+    ],
+    "a Lease": [create("lease", {"metadata": {"name": "a"}, "spec": {"leaseDurationSeconds": 0}})],
+}
+
 WATCHING = {
     "what there is": [create("cm", cm("a")), create("cm", cm("b")), watch("cm", only=EVENTS)],
     "a watch resumes": [
@@ -1353,6 +1412,7 @@ GROUPS: dict[str, dict[str, Row]] = {
     "status": STATUS,
     "validate": VALIDATING,
     "malformed": MALFORMED,
+    "built in": BUILT_IN,
     "watch": WATCHING,
     "delete": DELETING,
     "dry run": DRY,

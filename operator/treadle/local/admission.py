@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from treadle.local import builtin, defaults, godecode, objectmeta, refusals, structural, typed
+from treadle.local import builtin, defaults, godecode, objectmeta, refusals, structural, typed, workloads
 from treadle.local.causes import Cause, forbidden, invalid, too_long
 from treadle.local.types import Type
 
@@ -45,6 +45,8 @@ def admit(type_: Type, wished: Object, live: Object | None, part: str) -> Object
         if type_.gvk.kind == "Namespace":
             new["spec"] = live["spec"]
     causes = [*_of_metadata(new, live), *_of_data(new, live), *_of_fields(new, live)]
+    if part != "status":
+        causes += workloads.judge(new, live)
     if causes:
         raise refusals.invalid(type_, new["metadata"].get("name", ""), causes)
     return new
@@ -111,7 +113,10 @@ def _initial(new: Object) -> None:
 
 def _of_metadata(new: Object, live: Object | None) -> list[Cause]:
     finalizers = list(_of_finalizers(new["metadata"].get("finalizers") or ()))
+    of_name = workloads.named(new["kind"], new["metadata"].get("name", ""))
     causes = [*objectmeta.judge(new["metadata"]), *finalizers]
+    if of_name is not None and new["metadata"].get("name"):
+        causes = [*of_name, *(cause for cause in causes if cause.field != "metadata.name")]
     if live is None:
         return causes
     # An update is judged as a new object too.

@@ -1,5 +1,8 @@
 """Whether a body has the types of the Go structs that a server decodes built-in objects into, in Go's words."""
 
+import base64
+import binascii
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -12,13 +15,16 @@ SCALARS: Mapping[str, type | tuple[type, ...]] = {
     "integer": int,
     "number": (int, float),
 }
-FREE = ("oneOf", "x-kubernetes-int-or-string")
-"""Quantities, and names or numbers of ports: they have readers of their own."""
+QUANTITY = "^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$"
 
 
 def faults(value: Any, schema: Node, struct: str, path: str = "") -> Iterator[str]:
     """Yield what keeps a value from being decoded; null is nothing."""
-    if value is None or any(name in schema for name in FREE):
+    if value is None:
+        return
+    if "oneOf" in schema:
+        if schema.get("format") != "int-or-string" and not re.search(QUANTITY, str(value)):
+            yield f"quantities must match the regular expression '{QUANTITY}'"
         return
     declared = str(schema.get("type"))
     if declared == "object":
@@ -31,6 +37,8 @@ def faults(value: Any, schema: Node, struct: str, path: str = "") -> Iterator[st
             yield from faults(item, schema["items"], struct, path)
     elif declared in SCALARS and not _is_a(value, SCALARS[declared]):
         yield said(value, struct, path, go_type(schema))
+    elif schema.get("format") == "byte":
+        yield from _of_bytes(value)
 
 
 def said(value: Any, struct: str, path: str, wanted: str) -> str:
@@ -66,6 +74,16 @@ def _of_object(value: Any, schema: Node, struct: str, path: str) -> Iterator[str
     for name, known in schema.get("properties", {}).items():
         if name in value:
             yield from faults(value[name], known, inner, f"{path}.{name}".removeprefix("."))
+
+
+def _of_bytes(text: str) -> Iterator[str]:
+    illegal = next((at for at, letter in enumerate(text) if not re.match(r"[A-Za-z0-9+/=\r\n]", letter)), None)
+    try:
+        base64.b64decode(text)
+    except binascii.Error:
+        illegal = len(text) if illegal is None else illegal
+    if illegal is not None:
+        yield f"illegal base64 data at input byte {illegal}"
 
 
 def _is_a(value: Any, wanted: type | tuple[type, ...]) -> bool:

@@ -143,7 +143,7 @@ BUILT_IN = (
          (Part("proxy", "ServiceProxyOptions", PROXY_VERBS), _status("Service")),
          selectable=("spec.clusterIP", "spec.type")),
     Type(DEPLOYMENT, ("deploy",), ("all",), (_scale(), _status("Deployment"))),
-    Type(REPLICA_SET, ("rs",), ("all",), (_scale(), _status("ReplicaSet")), selectable=("status.replicas",)),
+    Type(REPLICA_SET, ("rs",), ("all",), (_scale(), _status("ReplicaSet"))),
     Type(JOB, (), ("all",), (_status("Job"),), selectable=("status.successful",)),
     Type(EVENT, ("ev",), selectable=EVENT_FIELDS),
     Type(LEASE),
