@@ -1,4 +1,4 @@
-"""Write operator/treadle/local/builtin.json: the schemas of the built-in types, as a real kube-apiserver tells them.
+"""Write local/server/builtin.json: the schemas of the built-in types, as a real kube-apiserver tells them.
 
 The tests' own API server is asked, so `hack/cluster/build.sh etcd kube-apiserver` comes first. With --check nothing is
 written, and a file that is stale is an error.
@@ -13,11 +13,11 @@ ROOT = Path(__file__).parent.parent
 sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "operator")]
 
 from control_plane import ControlPlane, control_plane  # noqa: E402
-from treadle.local.types import BUILT_IN  # noqa: E402
+from treadle.local.server.types import BUILT_IN  # noqa: E402
 
 type Node = dict[str, Any]
 
-FILE = ROOT / "operator" / "treadle" / "local" / "builtin.json"
+FILE = ROOT / "operator" / "treadle" / "local" / "server" / "builtin.json"
 REFERENCE = "#/components/schemas/"
 SCALE = "io.k8s.api.autoscaling.v1.Scale"
 META = "io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta"

@@ -11,7 +11,7 @@ from treadle.control.engine.conditions import is_true
 from treadle.control.engine.errors import Conflict
 from treadle.control.engine.ports import JOB, Gvk, Key, Kind, Object
 from treadle.control.engine.reconcile import reconcile
-from treadle.local.api import MemoryApi, namespace
+from treadle.local.server.api import MemoryApi, namespace
 
 READS = ("get", "list")
 WRITES = ("apply", "apply_status", "create", "delete")

@@ -39,7 +39,7 @@ from treadle.control.engine.ports import (
 from treadle.control.engine.reconcile import reconcile
 from treadle.control.kinds import KINDS
 from treadle.control.modeldeployment.seen import read_plan
-from treadle.local.api import MemoryApi, namespace
+from treadle.local.server.api import MemoryApi, namespace
 
 PASSES = 12
 MANAGED = {LABEL_MANAGED_BY: MANAGER}

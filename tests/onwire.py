@@ -6,9 +6,9 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 from treadle.control.engine.ports import Object
-from treadle.local.api import MemoryApi, namespace
-from treadle.local.schema import schemas
-from treadle.local.wire import LogOf, serve
+from treadle.local.schema.admit import schemas
+from treadle.local.server.api import MemoryApi, namespace
+from treadle.local.server.wire import LogOf, serve
 
 STARTS_WITHIN_SECONDS = 30
 KEPT = ("name", "labels", "annotations", "ownerReferences")

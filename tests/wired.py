@@ -7,9 +7,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from treadle.local.api import MemoryApi
-from treadle.local.schema import Schemas
-from treadle.local.wire import Server, serve
+from treadle.local.schema.admit import Schemas
+from treadle.local.server.api import MemoryApi
+from treadle.local.server.wire import Server, serve
 
 STARTING_SECONDS = 10.0
 

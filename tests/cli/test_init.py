@@ -27,7 +27,7 @@ from treadle.cli.draft.form import csv_form
 from treadle.cli.draft.write import FILES, flow, told
 from treadle.cli.init import init, slug
 from treadle.data.step import ingest
-from treadle.local.schema import schemas
+from treadle.local.schema.admit import schemas
 from treadle.store import signing
 from treadle.store.folder import FolderStore
 from treadle.training.step import train

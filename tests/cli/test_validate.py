@@ -17,7 +17,7 @@ from treadle.cli.manifests.checks import judge
 from treadle.cli.manifests.document import Document, Unreadable, read
 from treadle.cli.manifests.finding import Finding, Weight
 from treadle.cli.validate import validate
-from treadle.local.schema import Refused, schemas
+from treadle.local.schema.admit import Refused, schemas
 
 ROOT = Path(__file__).parents[2]
 NOW = datetime(2026, 1, 5, 8, 0, tzinfo=UTC)

@@ -15,7 +15,7 @@ from treadle.control.engine.ports import CONFIG_MAP, DATA_SOURCE, JOB, LEASE, Ob
 from treadle.control.lease import LeaseGate
 from treadle.control.operate import Operator, operate
 from treadle.local import watch
-from treadle.local.api import Change, MemoryApi
+from treadle.local.server.api import Change, MemoryApi
 
 QUIET = dataclasses.replace(SETTINGS, metrics_port=0, resync_seconds=600.0)
 

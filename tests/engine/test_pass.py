@@ -13,7 +13,7 @@ from treadle.control.engine.conditions import find, is_true
 from treadle.control.engine.errors import Conflict
 from treadle.control.engine.ports import CONFIG_MAP, DATA_SOURCE, EVENT, JOB, Key, Object
 from treadle.control.engine.reconcile import reconcile
-from treadle.local.api import MemoryApi
+from treadle.local.server.api import MemoryApi
 
 KEY = Key("DataSource", "demo", "flights")
 

@@ -9,7 +9,7 @@ import pytest
 from control_plane import ControlPlane
 from kubectls import Kubectl, program
 from tiers import missing
-from treadle.local.schema import schemas
+from treadle.local.schema.admit import schemas
 from treadle.local.state import kubeconfig
 from wired import Wired, wired
 

@@ -27,10 +27,10 @@ from treadle.control.engine.ports import JOB, POD, Gvk, Object
 from treadle.control.podspec import Mounts, Run, failure_policy, step_job
 from treadle.control.settings import Settings
 from treadle.local import secrets
-from treadle.local.api import MemoryApi
-from treadle.local.controller import end_pod, start_pod
-from treadle.local.jobs import labels, run_jobs
-from treadle.local.processes import Kubelet
+from treadle.local.controllers.controller import end_pod, start_pod
+from treadle.local.controllers.jobs import labels, run_jobs
+from treadle.local.kubelet.processes import Kubelet
+from treadle.local.server.api import MemoryApi
 
 SECONDS = 20
 IMAGE = "local/treadle-worker:1"
@@ -676,8 +676,8 @@ async def test_what_ran_when_the_cluster_was_killed_is_lost_and_begun_anew(tmp_p
 CLUSTER = """
     import asyncio, sys
     from pathlib import Path
-    from treadle.local.api import MemoryApi
-    from treadle.local.processes import Kubelet
+    from treadle.local.server.api import MemoryApi
+    from treadle.local.kubelet.processes import Kubelet
 
     CODE = '''
     import subprocess, sys, time
@@ -753,7 +753,7 @@ async def test_what_was_not_foreseen_is_told_and_hurts_nobody_else(
 
 
 async def test_the_end_of_a_cluster_hastens_the_end_of_its_pods(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("treadle.local.processes.CLOSE_SECONDS", 0.5)
+    monkeypatch.setattr("treadle.local.kubelet.processes.CLOSE_SECONDS", 0.5)
     found = await node.up(pod("p", python(DEAF), terminationGracePeriodSeconds=600))
     await end_pod(node.api, found)
     await node.until(POD, "p", lambda raw: "deletionTimestamp" in raw["metadata"])

@@ -34,9 +34,9 @@ from asking import (
     watch,
 )
 from mutations import LISTS, ODD
-from treadle.local.api import HISTORY, MemoryApi
-from treadle.local.schema import schemas
-from treadle.local.wire import serve
+from treadle.local.schema.admit import schemas
+from treadle.local.server.api import HISTORY, MemoryApi
+from treadle.local.server.wire import serve
 from wired import Wired, wired
 
 NAMESPACE = "demo"

@@ -12,7 +12,7 @@ from compared import ROWS, lines
 from control_plane import ControlPlane
 from treadle.control.engine.ports import DATA_SOURCE, Object
 from treadle.control.kube import TYPES, Kube, path_of
-from treadle.local.api import MemoryApi, namespace
+from treadle.local.server.api import MemoryApi, namespace
 
 
 @pytest.fixture(params=["memory", "real"])

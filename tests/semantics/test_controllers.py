@@ -16,9 +16,9 @@ from compared import Row, noted
 from control_plane import ControlPlane, binaries, control_plane, process
 from controllers import SCENES, Scene
 from tiers import missing
-from treadle.local.deployments import run_deployments
-from treadle.local.jobs import run_jobs
-from treadle.local.schema import schemas
+from treadle.local.controllers.deployments import run_deployments
+from treadle.local.controllers.jobs import run_jobs
+from treadle.local.schema.admit import schemas
 from wired import Wired, wired
 
 CONTROLLERS = (

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from control_plane import ControlPlane
-from treadle.local import discovery, types
-from treadle.local.types import Type
+from treadle.local.server import discovery, types
+from treadle.local.server.types import Type
 
 PROGRAM = Path(__file__).parents[2] / "hack" / "builtin.py"
 SERVED = {f"{each.gvk.plural}.{each.gvk.group}".rstrip("."): each for each in types.TYPES}

@@ -15,7 +15,7 @@ from control_plane import ControlPlane
 from manifests import Json, cases_of, changed, free, manifest, structural, structural_rows
 from mutations import made, mutated
 from treadle.api.names import API_VERSION, PLURALS
-from treadle.local.schema import Refused, Schemas, schema_of, schemas
+from treadle.local.schema.admit import Refused, Schemas, schema_of, schemas
 
 NAMESPACE = "schema"
 DEFINITIONS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"

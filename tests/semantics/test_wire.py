@@ -11,7 +11,7 @@ from compared import Row, noted
 from control_plane import ControlPlane, binaries, collectors
 from semantic_checks import CHECKS, COLLECTED
 from tiers import missing
-from treadle.local.schema import schemas
+from treadle.local.schema.admit import schemas
 from wired import Wired, wired
 
 

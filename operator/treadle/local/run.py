@@ -22,14 +22,14 @@ from treadle.control.operate import Operator, operate
 from treadle.control.pods import HttpPods
 from treadle.control.settings import Settings
 from treadle.local import secrets
-from treadle.local.api import Change, MemoryApi, namespace
-from treadle.local.deployments import run_deployments
-from treadle.local.jobs import run_jobs
-from treadle.local.processes import Kubelet
-from treadle.local.schema import schemas
+from treadle.local.controllers.deployments import run_deployments
+from treadle.local.controllers.jobs import run_jobs
+from treadle.local.kubelet.processes import Kubelet
+from treadle.local.schema.admit import schemas
+from treadle.local.server.api import Change, MemoryApi, namespace
+from treadle.local.server.wire import serve
 from treadle.local.state import Folder, Objects, Unusable, kubeconfig, used
 from treadle.local.watch import Watching
-from treadle.local.wire import serve
 
 log = logging.getLogger(__name__)
 

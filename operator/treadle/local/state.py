@@ -11,7 +11,7 @@ from pathlib import Path
 
 from treadle import __version__
 from treadle.control.engine.ports import Object
-from treadle.local.api import Change, place
+from treadle.local.server.api import Change, place
 
 FORMAT = 1
 BUCKETS = ("raw", "treadle")

@@ -5,7 +5,7 @@ import asyncio
 from treadle.api.names import LABEL_MANAGED_BY, MANAGER
 from treadle.control.engine.ports import CHILDREN, OURS, Object
 from treadle.control.operate import Operator
-from treadle.local.api import Change, MemoryApi
+from treadle.local.server.api import Change, MemoryApi
 
 TYPES = {(gvk.api_version, gvk.kind): gvk for gvk in (*OURS, *CHILDREN)}
 

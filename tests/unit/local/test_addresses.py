@@ -6,7 +6,7 @@ from contextlib import closing
 
 import pytest
 
-from treadle.local.addresses import FIRST, LAST, Addresses, trouble
+from treadle.local.kubelet.addresses import FIRST, LAST, Addresses, trouble
 from treadle.local.state import Unusable
 
 # TEST-NET-3 of RFC 5737: no machine has it.

@@ -4,10 +4,10 @@ from typing import Any
 
 import pytest
 
-from treadle.local.api import MemoryApi
-from treadle.local.forward import address
-from treadle.local.paths import target
-from treadle.local.refusals import Refusal
+from treadle.local.server.api import MemoryApi
+from treadle.local.server.forward import address
+from treadle.local.server.paths import target
+from treadle.local.server.refusals import Refusal
 
 type Object = dict[str, Any]
 

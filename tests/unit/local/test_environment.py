@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from treadle.local.environment import NoImage, Place, arguments, environment, expanded, references
-from treadle.local.mounts import Missing
+from treadle.local.kubelet.environment import NoImage, Place, arguments, environment, expanded, references
+from treadle.local.kubelet.mounts import Missing
 
 type Object = dict[str, Any]
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from treadle.local.fieldsets import parsed, shown, spelt
+from treadle.local.fields.fieldsets import parsed, shown, spelt
 
 SPELT: dict[str, tuple[Any, set[tuple[str, ...]]]] = {
     "a leaf": ({"f:data": {"f:x": {}}}, {("f:data", "f:x")}),

@@ -7,7 +7,7 @@ import pytest
 
 from treadle.api.base import stamp
 from treadle.control.podspec import failure_policy
-from treadle.local.jobs import LET_GO, Decision, decide
+from treadle.local.controllers.jobs import LET_GO, Decision, decide
 
 type Object = dict[str, Any]
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from treadle.local.logs import CHUNK_BYTES, LogQuery, read, start
+from treadle.local.server.logs import CHUNK_BYTES, LogQuery, read, start
 
 LINES = b"one\ntwo\nthree\n"
 LONG = b"x" * CHUNK_BYTES

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from treadle.local.mounts import Missing, contents, link, mapped, source, values, within, write
+from treadle.local.kubelet.mounts import Missing, contents, link, mapped, source, values, within, write
 
 type Object = dict[str, Any]
 

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from treadle.local import patches
-from treadle.local.patches import Undecodable, Unpatchable
+from treadle.local.server import patches
+from treadle.local.server.patches import Undecodable, Unpatchable
 
 type Json = Any
 

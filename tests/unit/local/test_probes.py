@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 import virtual
-from treadle.local.probes import Streak, ask, port, verdict, watch
+from treadle.local.kubelet.probes import Streak, ask, port, verdict, watch
 
 type Object = dict[str, Any]
 

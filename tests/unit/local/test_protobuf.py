@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from treadle.local.protobuf import MAGIC, Unreadable, read
+from treadle.local.server.protobuf import MAGIC, Unreadable, read
 
 # What `kubectl create namespace demo` of 1.35 sends.
 NAMESPACE = bytes.fromhex(

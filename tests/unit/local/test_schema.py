@@ -10,8 +10,8 @@ import goldens
 from manifests import Json, cases_of, changed, free, manifest, structural_rows
 from treadle.api.crds import DEFINITIONS, crd
 from treadle.api.names import PLURALS
-from treadle.local.causes import marshalled, printed, quoted
-from treadle.local.schema import Refused, schemas
+from treadle.local.schema.admit import Refused, schemas
+from treadle.local.schema.causes import marshalled, printed, quoted
 
 
 def live(kind: str) -> Json:

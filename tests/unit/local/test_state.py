@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from treadle.local.api import Change
+from treadle.local.server.api import Change
 from treadle.local.state import FORMAT, Folder, Unusable, kubeconfig, used
 
 

@@ -18,9 +18,9 @@ from treadle.control.engine.reconcile import parse
 from treadle.control.kinds import KINDS
 from treadle.control.modeldeployment.retrain import wrong_schedule
 from treadle.control.monitor.due import size
-from treadle.local import objectmeta
-from treadle.local.causes import NOWHERE
-from treadle.local.schema import UNCHECKED, Refused, schemas
+from treadle.local.schema import objectmeta
+from treadle.local.schema.admit import UNCHECKED, Refused, schemas
+from treadle.local.schema.causes import NOWHERE
 
 type Object = dict[str, Any]
 

@@ -1,0 +1,1 @@
+"""Fields and their owners, as structured-merge-diff v6 keeps them."""

@@ -1,0 +1,1 @@
+"""The API server in memory, and its wire format over HTTP."""
