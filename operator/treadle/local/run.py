@@ -1,12 +1,13 @@
 """A cluster in one process: API, operator, controllers and kubelet, on one loop, until a signal.
 
-            kubectl, treadle …
-                   | HTTP on loopback
-    wire.py --- MemoryApi --- watch.py --- the operator
-                   |     \\
-        jobs.py, deployments.py    state.py: every change, on disk
-                   |
-             processes.py --- treadle ingest | train | monitor | serve
+           kubectl, treadle …
+                  | HTTP on loopback
+    server/  wire --- MemoryApi --- watch.py --- the operator
+                      |      \\
+    controllers/  Jobs,     state.py: every change, on disk
+                  Deployments
+                      | Pods
+    kubelet/      processes --- treadle ingest | train | monitor | serve
 """
 
 import asyncio
