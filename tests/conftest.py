@@ -1,11 +1,15 @@
 """What several tiers share: one control plane for a session."""
 
+import signal
 from collections.abc import Iterator
 
 import pytest
 
 from control_plane import ControlPlane, binaries, control_plane
 from tiers import missing
+
+# A shell starts what runs in the background deaf to Ctrl-C, and so would be what the tests start.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
