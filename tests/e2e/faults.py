@@ -6,10 +6,10 @@ from collections.abc import Callable
 
 import boto3
 from botocore.config import Config
-from traffic import flights
 from world import DEPLOYMENT, SOURCE, TRAINING, changed, give, lend, rows
 
 from cluster import Cluster, apply, eventually, kubectl
+from traffic import flights
 
 SOON, LATER = 180, 300
 """Seconds until a fault is told, and until its correction is taken up: a world's fault is tried every few minutes."""

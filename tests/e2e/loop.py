@@ -9,10 +9,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from traffic import ask, flights, replaying, upload
 from world import ROOT
 
 from cluster import Cluster, eventually, kubectl
+from traffic import ask, flights, replaying, upload
 
 DEMO, SYSTEM = "demo", "treadle-system"
 KILLS = 20
