@@ -140,6 +140,17 @@ READING = {
         delete("cm/d"),
         get("cm", **{"continue": "{3.metadata.continue}"}, only=NAMES),
     ],
+    "a list of an earlier moment": [
+        create("cm", cm("a")),
+        create("cm", cm("b")),
+        delete("cm/a"),
+        get("cm", resourceVersion="{0.metadata.resourceVersion}", resourceVersionMatch="Exact", only=NAMES),
+        get("cm", resourceVersion="{0.metadata.resourceVersion}", resourceVersionMatch="NotOlderThan", only=NAMES),
+        get("cm", resourceVersion="{0.metadata.resourceVersion}", only=NAMES),
+        get("cm", resourceVersion="0", only=NAMES),
+        get("cm", resourceVersion="0", resourceVersionMatch="Exact"),
+        get("cm", resourceVersion="1", resourceVersionMatch="Perhaps"),
+    ],
     "a page of selected objects tells no rest": [
         *(create("cm", cm(name, labels={"a": "1"})) for name in "abc"),
         get("cm", limit="1", labelSelector="a=1", only=(*NAMES, "metadata.remainingItemCount")),
@@ -1288,6 +1299,21 @@ DRY = {
 LIMITS = {
     "a ConfigMap of more than 1 MiB": [create("cm", cm("a", {"x": "x" * (1024 * 1024 + 1)}))],
     "annotations of more than 256 KiB": [create("cm", cm("a", annotations={"x": "x" * (256 * 1024 + 1)}))],
+    "an object of more than 1.5 MiB": [
+        create(
+            "deploy",
+            deployment(
+                template={
+                    "metadata": {"labels": {"a": "b"}},
+                    "spec": {
+                        "containers": [
+                            {"name": "a", "image": "x", "env": [{"name": "A", "value": "x" * 1600 * 1024}]},
+                        ]
+                    },
+                }
+            ),
+        )
+    ],
     "a request of more than 3 MiB": [create("cm", cm("a", {"x": "x" * (3 * 1024 * 1024 + 1)}))],
 }
 

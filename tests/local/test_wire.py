@@ -10,6 +10,7 @@ import random
 import threading
 import time
 from collections.abc import Iterator
+from datetime import timedelta
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -35,7 +36,8 @@ from asking import (
 )
 from mutations import LISTS, ODD
 from treadle.local.schema.admit import schemas
-from treadle.local.server.api import HISTORY, MemoryApi
+from treadle.local.server.api import MemoryApi, wall_clock
+from treadle.local.server.store import HISTORY
 from treadle.local.server.wire import serve
 from wired import Wired, wired
 
@@ -64,6 +66,7 @@ def cm(name: str, **data: str) -> Any:
 STRANGERS = {
     "a page of another site": {"Origin": "https://evil.example"},
     "a page of this machine": {"Origin": "http://localhost:8000"},
+    "a page that only looks": {"Sec-Fetch-Site": "cross-site"},
     "another host's name": {"Host": "evil.example"},
     "another host's name, with our port": {"Host": "evil.example:80"},
     "an address that is not loopback": {"Host": "10.0.0.1"},
@@ -150,6 +153,25 @@ def test_a_history_has_an_end(server: Wired) -> None:
     assert old["body"][0]["object"]["code"] == 410
     assert new["body"] == {"0.type": "MODIFIED"}
     assert first["status"] == 201
+
+
+def test_an_event_stays_for_an_hour(server: Wired) -> None:
+    def event(name: str) -> Ask:
+        return create("ev", {"metadata": {"name": name}, "involvedObject": {"namespace": NAMESPACE}, "reason": "R"})
+
+    def later(minutes: int) -> None:
+        server.api.now = lambda: wall_clock() + timedelta(minutes=minutes)
+
+    def names() -> list[str]:
+        (found,) = asked(server, get("ev", only=("items.*.metadata.name",)))
+        return list(found["body"]["items.*.metadata.name"])
+
+    asked(server, event("a"))
+    later(30)
+    asked(server, event("b"))
+    later(70)
+    asked(server, event("c"))
+    assert names() == ["b", "c"]
 
 
 def test_a_page_of_a_forgotten_moment_is_gone(server: Wired) -> None:

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from treadle.local.server.tables import found, lasting, since
+from treadle.local.server.cells import found, lasting, since
 
 NOW = datetime(2026, 1, 5, 8, 0, tzinfo=UTC)
 # k8s.io/apimachinery/pkg/util/duration, TestHumanDuration.

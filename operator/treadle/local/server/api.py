@@ -1,30 +1,33 @@
 """The Kubernetes API in memory: get, list, watch, apply, status, delete and garbage collection."""
 
 import asyncio
+import json
 import uuid
-from collections import deque
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from treadle.api.base import stamp
 from treadle.api.names import MANAGER
 from treadle.api.reasons import Reason
 from treadle.control.engine.errors import Conflict, Gone, Invalid
-from treadle.control.engine.ports import NAMESPACE, Gvk, Object
+from treadle.control.engine.ports import EVENT, NAMESPACE, Gvk, Object
 from treadle.local.schema.admit import Schemas
 from treadle.local.schema.causes import Refused, invalid
 from treadle.local.server import deletion, events, refusals, types, writes
 from treadle.local.server.copies import copied
 from treadle.local.server.deletion import Policy
+from treadle.local.server.store import Change, Place, Store, place
 from treadle.local.server.types import Type
 from treadle.local.server.writes import Author
 
-HISTORY = 4096
-"""How many changes a watch can be resumed over, for all types together."""
+__all__ = ["Change", "MemoryApi", "check_guards", "namespace", "place", "wall_clock"]
 
-type Place = tuple[str, str, str]
-"""Kind, namespace and name."""
+OBJECT_BYTES = 1536 * 1024
+"""What etcd takes."""
+EVENT_SECONDS = 3600
+"""How long an Event stays: --event-ttl of kube-apiserver."""
 
 
 def wall_clock() -> datetime:
@@ -32,22 +35,8 @@ def wall_clock() -> datetime:
     return datetime.now(UTC)
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
-    """What a watch tells: ADDED, MODIFIED or DELETED, the object after it, and before it."""
-
-    type: str
-    object: Object
-    before: Object | None = None
-
-    @property
-    def version(self) -> int:
-        """Return the resource version that the change made."""
-        return int(self.object["metadata"]["resourceVersion"])
-
-
 @dataclass(slots=True)
-class MemoryApi:
+class MemoryApi(Store):
     """One API server; `now` gives creation times, `new_uid` the uids, `schemas` what is admitted: None admits all.
 
     The coroutines are the engine's port. The functions are the server's: they raise Refused, and hand out stored
@@ -57,11 +46,6 @@ class MemoryApi:
     now: Callable[[], datetime] = wall_clock
     new_uid: Callable[[], str] = lambda: str(uuid.uuid4())
     schemas: Schemas | None = None
-    _objects: dict[Place, Object] = field(default_factory=dict)
-    _version: int = 0
-    _oldest: int = 0
-    _history: deque[Change] = field(default_factory=deque)
-    _watchers: list[asyncio.Queue[Change]] = field(default_factory=list)
 
     async def get(self, gvk: Gvk, namespace: str, name: str) -> Object | None:
         """Return the object, or None."""
@@ -135,62 +119,18 @@ class MemoryApi:
         after["metadata"] = {**live["metadata"], **after["metadata"]}
         return copied(self._replace(live, writes.grown(live, after)))
 
-    def subscribe(self, tell: asyncio.Queue[Change]) -> None:
-        """Put every change from now on into a queue."""
-        self._watchers.append(tell)
-
-    def unsubscribe(self, tell: asyncio.Queue[Change]) -> None:
-        """Tell a queue nothing more."""
-        self._watchers.remove(tell)
-
-    def restore(self, objects: Iterable[Object], version: int) -> None:
-        """Take over the objects of a former server, and its last resource version; nobody can resume a watch of it."""
-        self._objects = {place(raw): raw for raw in objects}
-        self._version = self._oldest = version
-        self._history.clear()
-
-    def hold(self, raw: Object) -> None:
-        """Have an object from the beginning, which no watch tells and nobody keeps."""
-        metadata = {**raw["metadata"], "resourceVersion": str(max(self._version, 1))}
-        self._objects[place(raw)] = {**raw, "metadata": metadata}
-
-    @property
-    def version(self) -> int:
-        """Return the resource version of the latest change."""
-        return self._version
-
-    def find(self, kind: str, namespace: str, name: str) -> Object | None:
-        """Return the stored object."""
-        return self._objects.get((kind, namespace, name))
-
-    def all(self, kind: str, namespace: str | None = None) -> Sequence[Object]:
-        """Return the stored objects of a kind, by namespace and name."""
-        return [
-            raw for (its, where, _), raw in sorted(self._objects.items()) if its == kind and namespace in (None, where)
-        ]
-
-    def everything(self) -> Sequence[Object]:
-        """Return all stored objects."""
-        return list(self._objects.values())
-
-    def since(self, version: int) -> Sequence[Change] | None:
-        """Return the changes after a version; None where they are forgotten."""
-        if version < self._oldest:
-            return None
-        return [change for change in self._history if change.version > version]
-
     def make(self, type_: Type, sent: Object, author: Author, *, is_dry: bool = False) -> Object:
         """Create an object whose name is free."""
         namespace, name = sent["metadata"].get("namespace", ""), sent["metadata"]["name"]
         if self.find(type_.gvk.kind, namespace, name) is not None:
             raise refusals.already_exists(type_, name)
         self._check_namespace(type_, namespace, name)
-        new = events.stored(writes.created(type_, sent, author, self.new_uid()))
+        new = self._bounded(events.stored(writes.created(type_, sent, author, self.new_uid())))
         return new if is_dry else self._add(new)
 
     def change(self, type_: Type, live: Object, sent: Object, author: Author, *, is_dry: bool = False) -> Object:
         """Replace an object, or its status."""
-        after = events.stored(writes.replaced(type_, events.seen_as(live, type_.gvk), sent, author))
+        after = self._bounded(events.stored(writes.replaced(type_, events.seen_as(live, type_.gvk), sent, author)))
         return after if is_dry else self._replace(live, after)
 
     def apply_as(self, type_: Type, wish: Object, author: Author, *, is_dry: bool = False) -> Object:
@@ -204,7 +144,8 @@ class MemoryApi:
         else:
             check_guards(type_, live, wish, is_patch=True)
         seen = live and events.seen_as(live, type_.gvk)
-        after = events.stored(writes.applied(type_, seen, wish, author, self.new_uid() if live is None else ""))
+        uid = self.new_uid() if live is None else ""
+        after = self._bounded(events.stored(writes.applied(type_, seen, wish, author, uid)))
         if is_dry:
             return after
         return self._add(after) if live is None else self._replace(live, after)
@@ -268,24 +209,27 @@ class MemoryApi:
         if self.schemas is not None:
             # Its owner may have gone meanwhile.
             self._settle([place(new)])
+            if new["kind"] == EVENT.kind:
+                self._forget_events()
         return stored
 
-    def _write(self, change: str, after: Object) -> Object:
-        before = self._objects.get(place(after))
-        self._version += 1
-        after["metadata"] = {**after["metadata"], "resourceVersion": str(self._version)}
-        self._objects[place(after)] = after
-        self._tell(Change(change, after, before))
-        return after
+    def _bounded(self, new: Object) -> Object:
+        """Refuse an object that no server could store."""
+        if self.schemas is not None and len(json.dumps(new, ensure_ascii=False).encode()) > OBJECT_BYTES:
+            raise Refused(500, "", "etcdserver: request is too large")
+        return new
 
-    def _drop(self, live: Object) -> Object:
+    def _forget_events(self) -> None:
+        """Drop the Events whose time is over."""
+        oldest = stamp(self.now() - timedelta(seconds=EVENT_SECONDS))
+        for event in self.all(EVENT.kind):
+            if event["metadata"]["creationTimestamp"] < oldest:
+                self._drop(event)
+
+    def _drop(self, live: Object) -> None:
         """Take an object away, and with it what nobody else owns."""
-        del self._objects[place(live)]
-        self._version += 1
-        last = {**live, "metadata": {**live["metadata"], "resourceVersion": str(self._version)}}
-        self._tell(Change("DELETED", last, live))
+        self._remove(live)
         self._settle(deletion.concerned(live, self._objects))
-        return last
 
     def _settle(self, places: Iterable[Place]) -> None:
         """Take the next step of every deletion that these objects are part of, until none is left."""
@@ -307,20 +251,6 @@ class MemoryApi:
         elif after != live:
             self._write("MODIFIED", after)
             self._settle([step.place])
-
-    def _tell(self, change: Change) -> None:
-        self._history.append(change)
-        if len(self._history) > HISTORY:
-            self._oldest = self._history.popleft().version
-        if self._watchers:
-            told = replace(change, object=copied(change.object))
-            for queue in self._watchers:
-                queue.put_nowait(told)
-
-
-def place(raw: Object) -> Place:
-    """Return where an object lies."""
-    return raw["kind"], raw["metadata"].get("namespace", ""), raw["metadata"]["name"]
 
 
 def namespace(name: str) -> Object:

@@ -10,8 +10,8 @@ from treadle.control.engine.objects import is_deleting
 from treadle.control.engine.ports import POD
 from treadle.local.server import refusals
 from treadle.local.server.api import MemoryApi
+from treadle.local.server.cells import found
 from treadle.local.server.paths import Target
-from treadle.local.server.tables import found
 
 type Object = dict[str, Any]
 

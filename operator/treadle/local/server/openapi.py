@@ -24,6 +24,7 @@ def document(path: str) -> Node | None:
     return _documents().get(path)
 
 
+@cache
 def digest(path: str) -> str:
     """Return the digest by which clients cache a document."""
     return hashlib.sha256(json.dumps(_documents()[path]).encode()).hexdigest().upper()

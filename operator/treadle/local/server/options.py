@@ -13,6 +13,7 @@ type Object = dict[str, Any]
 
 VALIDATIONS = ("Ignore", "Strict", "Warn")
 POLICIES = ("Foreground", "Background", "Orphan")
+MATCHES = ("Exact", "NotOlderThan")
 TRUE = ("1", "t", "T", "true", "True", "TRUE")
 APPLY = "application/apply-patch+yaml"
 MANAGER_LENGTH = 128
@@ -85,6 +86,11 @@ def version(query: Mapping[str, str], *, is_watch: bool) -> int:
     """Return the resource version that a list or watch begins with; 0 for any."""
     text = query.get("resourceVersion", "")
     match, initial = query.get("resourceVersionMatch"), "sendInitialEvents" in query
+    if match not in (None, "", *MATCHES):
+        raise _refused("ListOptions", [not_supported("resourceVersionMatch", match, [*MATCHES, ""])])
+    if match == "Exact" and text == "0":
+        said = 'resourceVersionMatch "exact" is forbidden for resourceVersion "0"'
+        raise _refused("ListOptions", [forbidden("resourceVersionMatch", said)])
     if initial and not is_watch:
         raise _refused("ListOptions", [forbidden("sendInitialEvents", "sendInitialEvents is forbidden for list")])
     if initial and match != "NotOlderThan":

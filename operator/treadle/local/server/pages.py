@@ -14,7 +14,8 @@ type Object = dict[str, Any]
 API = "meta.k8s.io/v1"
 INVALID = "invalid continue token: continue key is not valid"
 LETTER = re.compile(r"[\w-]", re.ASCII)
-TOO_OLD = (
+LIST_TOO_OLD = "The resourceVersion for the provided list is too old."
+PAGE_TOO_OLD = (
     "The provided continue parameter is too old to display a consistent list result. You can start a new list without "
     "the continue parameter, or use the continue token in this response to retrieve the remainder of the results. "
     "Continuing with the provided token results in an inconsistent list - objects that were created, modified, or "
@@ -57,11 +58,11 @@ def token_of(text: str) -> Token:
         raise refusals.bad_request(f"{INVALID}: {error}") from error
 
 
-def as_of(api: MemoryApi, kind: str, version: int) -> list[Object]:
+def as_of(api: MemoryApi, kind: str, version: int, too_old: str) -> Sequence[Object]:
     """Return the objects of a kind as they were at a version, by namespace and name; refuse a forgotten one."""
     changes = api.since(version)
     if changes is None:
-        raise refusals.expired(TOO_OLD)
+        raise refusals.expired(too_old)
     objects = {place(raw): raw for raw in api.all(kind)}
     for change in reversed(changes):
         if change.object["kind"] == kind:

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from treadle.local.server.tables import found, pairs
+from treadle.local.server.cells import found, pairs
 
 type Object = dict[str, Any]
 

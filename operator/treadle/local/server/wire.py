@@ -19,11 +19,10 @@ from aiohttp.client_exceptions import ClientConnectionResetError
 from treadle.local.schema.causes import Refused, printed
 from treadle.local.server import (
     bodies,
-    discovery,
+    documents,
     events,
     forward,
     logs,
-    openapi,
     options,
     pages,
     patches,
@@ -32,7 +31,7 @@ from treadle.local.server import (
     reviews,
     scale,
     selectors,
-    tables,
+    shapes,
     types,
     verbs,
     watching,
@@ -50,7 +49,6 @@ REQUEST_BYTES = 3 * 1024 * 1024
 SHUTDOWN_SECONDS = 1.0
 INTERNAL = "Internal error occurred: the log of treadle up says which"
 HEADERS = {"Cache-Control": "no-cache, private"}
-JSON = "application/json"
 WARNINGS = web.RequestKey("warnings", list[str])
 PATCHES: dict[str, Callable[[Any, Any], Any]] = {
     "application/json-patch+json": patches.json_patch,
@@ -109,7 +107,7 @@ class Wire:
         """Answer one request; whatever goes wrong is a Status."""
         try:
             guard(request)
-            if (document := self._document(request)) is not None:
+            if request.method == "GET" and (document := fixed(request)) is not None:
                 return document
             about = paths.target(request.path)
             if about is None:
@@ -122,34 +120,6 @@ class Wire:
         except Exception:
             log.exception("Could not answer a request", extra={"method": request.method, "path": request.path})
             return refusal(refusals.Refusal(500, "InternalError", INTERNAL, None))
-
-    def _document(self, request: web.Request) -> web.Response | None:
-        """Return a document that is the same for all, if the path names one."""
-        path, accept = request.path.rstrip("/"), request.headers.get("Accept", "")
-        if path in ("/api", "/apis"):
-            if "as=APIGroupDiscoveryList" in accept and "v=v2;" in accept:
-                return answered(discovery.aggregated(core=path == "/api"), content=discovery.AGGREGATED)
-            return answered(discovery.core_versions(request.host) if path == "/api" else discovery.groups())
-        match path.split("/")[1:]:
-            case ["version"]:
-                return answered(discovery.VERSION)
-            case ["healthz" | "livez" | "readyz"]:
-                return web.Response(text="ok")
-            case ["openapi", "v2"] if accept.startswith("application/com.github.proto-openapi"):
-                return web.Response(body=openapi.whole_as_protobuf(), headers={"Content-Type": openapi.PROTOBUF})
-            case ["openapi", "v2"]:
-                return answered(openapi.whole())
-            case ["openapi", "v3"]:
-                return answered(openapi.index())
-            case ["openapi", "v3", *rest] if (document := openapi.document("/".join(rest))) is not None:
-                return answered(document)
-            case ["api", "v1"]:
-                return answered(discovery.resources("", "v1") or {})
-            case ["apis", name] if (group := discovery.group(name)) is not None:
-                return answered(group)
-            case ["apis", name, version] if (resources := discovery.resources(name, version)) is not None:
-                return answered(resources)
-        return None
 
     async def _act(self, request: web.Request, about: Target) -> web.StreamResponse:
         if about.type.gvk in REVIEWS and request.method == "POST":
@@ -227,48 +197,30 @@ class Wire:
         return self._page(request, about, pages.Page(found, self._api.version))
 
     def _object(self, request: web.Request, about: Target, raw: Object, *, status: int = 200) -> web.Response:
-        return answered(self._shown(request, about, raw), status=status, warnings=request.get(WARNINGS))
-
-    def _shown(self, request: web.Request, about: Target, raw: Object, *, headings: bool = True) -> Object:
-        """Return an object in the form that a client wants."""
-        seen = events.seen_as(raw, about.type.gvk)
-        match shape(request):
-            case "Table":
-                include = request.query.get("includeObject", "Metadata")
-                shown = tables.table([seen], about.type, self._api.now(), include=include, headings=headings)
-                return {**shown, "metadata": {"resourceVersion": raw["metadata"].get("resourceVersion", "")}}
-            case "PartialObjectMetadata":
-                return tables.partial(seen)
-        return seen
+        return answered(self._shape(request, about).one(raw), status=status, warnings=request.get(WARNINGS))
 
     def _list(self, request: web.Request, about: Target) -> web.Response:
         query, kind = request.query, about.type.gvk.kind
-        options.version(query, is_watch=False)
+        version = options.version(query, is_watch=False)
         selects = selected(request, about)
         token = pages.token_of(query["continue"]) if query.get("continue") else None
-        version = self._api.version if token is None else token.version
-        there = self._api.all(kind) if token is None else pages.as_of(self._api, kind, version)
+        if token is not None:
+            version = token.version
+            there = pages.as_of(self._api, kind, version, pages.PAGE_TOO_OLD)
+        elif query.get("resourceVersionMatch") == "Exact":
+            there = pages.as_of(self._api, kind, version, pages.LIST_TOO_OLD)
+        else:
+            version = self._api.version
+            there = self._api.all(kind)
         found = [raw for raw in there if about.holds(raw) and selects(raw)]
         return self._page(request, about, pages.page(found, version, options.number(query, "limit"), token))
 
     def _page(self, request: web.Request, about: Target, page: pages.Page) -> web.Response:
-        gvk = about.type.gvk
-        found = [events.seen_as(raw, gvk) for raw in page.objects]
         is_selected = bool(request.query.get("labelSelector") or request.query.get("fieldSelector"))
-        left = {"remainingItemCount": page.left} if page.left and not is_selected else {}
-        # An empty token is told of custom resources in full only.
-        token = {"continue": page.token} if page.token or (about.type.is_ours and not shape(request)) else {}
-        metadata = {"resourceVersion": str(page.version), **token, **left}
-        match shape(request):
-            case "Table":
-                include = request.query.get("includeObject", "Metadata")
-                shown = tables.table(found, about.type, self._api.now(), include=include)
-            case "PartialObjectMetadataList":
-                items = [tables.partial(raw) for raw in found]
-                shown = {"kind": "PartialObjectMetadataList", "apiVersion": "meta.k8s.io/v1", "items": items}
-            case _:
-                shown = {"kind": f"{gvk.kind}List", "apiVersion": gvk.api_version, "items": found}
-        return answered({**shown, "metadata": metadata})
+        return answered(self._shape(request, about).page(page, is_selected=is_selected))
+
+    def _shape(self, request: web.Request, about: Target) -> shapes.Shape:
+        return shapes.shape_of(request.headers.get("Accept", ""), request.query, about.type, self._api.now())
 
     async def _watch(self, request: web.Request, about: Target) -> web.StreamResponse:
         query = request.query
@@ -284,20 +236,16 @@ class Wire:
             has_bookmarks=query.get("allowWatchBookmarks") in options.TRUE,
             seconds=options.number(query, "timeoutSeconds") or None,
         )
-        response = web.StreamResponse(headers={"Content-Type": JSON, **HEADERS})
+        response = web.StreamResponse(headers={"Content-Type": documents.JSON, **HEADERS})
         await response.prepare(request)
         headings = True
         with contextlib.suppress(ClientConnectionResetError):
             async for kind, raw in watching.events(self._api, watch, self._rng):
-                shown = raw if kind == "ERROR" else self._told(request, about, kind, raw, headings=headings)
+                shape = self._shape(request, about)
+                shown = shape.bookmark(raw) if kind in ("BOOKMARK", "ERROR") else shape.one(raw, headings=headings)
                 headings = False
-                await response.write(dumped({"type": kind, "object": shown}))
+                await response.write(dumped({"type": kind, "object": raw if kind == "ERROR" else shown}))
         return response
-
-    def _told(self, request: web.Request, about: Target, kind: str, raw: Object, *, headings: bool) -> Object:
-        if kind == "BOOKMARK" and shape(request) == "Table":
-            return {**tables.table([], about.type, self._api.now(), include="None"), "metadata": raw["metadata"]}
-        return self._shown(request, about, raw, headings=headings)
 
     async def _log(self, request: web.Request, about: Target) -> web.StreamResponse:
         pod = verbs.get(self._api, about)
@@ -319,6 +267,12 @@ class Wire:
         return response
 
 
+def fixed(request: web.Request) -> web.Response | None:
+    """Return a document that is the same for everybody, if the path names one."""
+    found = documents.fixed(request.path, request.headers.get("Accept", ""), request.host)
+    return None if found is None else web.Response(body=found.body, headers={"Content-Type": found.content, **HEADERS})
+
+
 def unknown(path: str) -> web.Response:
     """Return the answer to a path that names nothing; groups of built-in types have one of their own."""
     match path.split("/"):
@@ -330,21 +284,14 @@ def unknown(path: str) -> web.Response:
 
 
 def guard(request: web.Request) -> None:
-    """Refuse what a web page may have sent: a request to another host's name, or one with an Origin."""
+    """Refuse what a web page may have sent: to another host's name, with an Origin, or as a browser marks it."""
     name = request.headers.get("Host", "")
     name = name if name.endswith("]") else name.rpartition(":")[0] or name
-    if name not in LOOPBACK or "Origin" in request.headers:
+    # A person who types the address into a browser is no site.
+    is_page = "Origin" in request.headers or request.headers.get("Sec-Fetch-Site", "none") != "none"
+    if name not in LOOPBACK or is_page:
         said = "this API answers programs on this machine only: by the name 127.0.0.1 or localhost, and no web page"
         raise refusals.Refusal(403, "Forbidden", said, {})
-
-
-def shape(request: web.Request) -> str:
-    """Return the form that a client wants an object in: Table, PartialObjectMetadata and its List, or plain."""
-    for each in request.headers.get("Accept", "").split(","):
-        parameters = dict(part.strip().partition("=")[::2] for part in each.split(";")[1:])
-        if parameters.get("g") == "meta.k8s.io" and parameters.get("v") == "v1":
-            return parameters.get("as", "")
-    return ""
 
 
 def selected(request: web.Request, about: Target) -> Callable[[Object], bool]:
@@ -377,7 +324,7 @@ def refusal(refused: Refused, warnings: list[str] | None = None) -> web.Response
 
 
 def answered(
-    body: Object, *, status: int = 200, content: str = JSON, warnings: list[str] | None = None
+    body: Object, *, status: int = 200, content: str = documents.JSON, warnings: list[str] | None = None
 ) -> web.Response:
     """Return an answer as JSON."""
     response = web.Response(body=dumped(body), status=status, headers={"Content-Type": content, **HEADERS})
