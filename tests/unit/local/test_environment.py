@@ -52,6 +52,12 @@ def test_words(command: list[str] | None, args: list[str] | None, wanted: list[s
     assert arguments({**container, **more}, {"NAME": "me"}, PLACE) == wanted
 
 
+def test_an_interpreter_below_a_mount_is_this_machines(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "executable", "/tmp/venv/bin/python")
+    container = {"image": IMAGES["the worker"], "args": ["/tmp/x"], "volumeMounts": [{"name": "v", "mountPath": "/tmp"}]}
+    assert arguments(container, {}, PLACE) == ["/tmp/venv/bin/python", "-m", "treadle", "/pods/demo_p/step/tmp/x"]
+
+
 EXPANSIONS = {
     "a name": ("$(A)", "1"),
     "two": ("$(A)$(A)", "11"),

@@ -58,9 +58,11 @@ def arguments(container: Object, environment: Mapping[str, str], place: Place) -
             f'image "{image}" cannot run here: treadle up has no containers, only the programs of treadle-worker and '
             f"treadle-server as processes; run this pod on a cluster"
         )
-    entry = container.get("command") or [sys.executable, "-m", "treadle"]
-    words = [expanded(word, environment) for word in [*entry, *(container.get("args") or [])]]
-    return [mapped(word, place.root, mount_paths(container)) for word in words]
+    command = container.get("command") or []
+    words = [expanded(word, environment) for word in [*command, *(container.get("args") or [])]]
+    # The interpreter is this machine's, wherever it lies: below /tmp, too, where every container has a volume.
+    entry = [] if command else [sys.executable, "-m", "treadle"]
+    return [*entry, *(mapped(word, place.root, mount_paths(container)) for word in words)]
 
 
 def environment(pod: Object, container: Object, place: Place, find: Find, own: Mapping[str, str]) -> dict[str, str]:
