@@ -54,7 +54,8 @@ def test_words(command: list[str] | None, args: list[str] | None, wanted: list[s
 
 def test_an_interpreter_below_a_mount_is_this_machines(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "executable", "/tmp/venv/bin/python")
-    container = {"image": IMAGES["the worker"], "args": ["/tmp/x"], "volumeMounts": [{"name": "v", "mountPath": "/tmp"}]}
+    mounts = [{"name": "v", "mountPath": "/tmp"}]
+    container = {"image": IMAGES["the worker"], "args": ["/tmp/x"], "volumeMounts": mounts}
     assert arguments(container, {}, PLACE) == ["/tmp/venv/bin/python", "-m", "treadle", "/pods/demo_p/step/tmp/x"]
 
 
