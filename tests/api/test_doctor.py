@@ -6,7 +6,7 @@ import os
 import secrets
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,8 @@ from typing import Any
 import pytest
 
 from charts import RELEASE, Helm, program
-from control_plane import TOKEN, ControlPlane
+from control_plane import TOKEN, ControlPlane, binaries, control_plane
+from tiers import missing
 from treadle.store import signing
 
 OPERATOR = f"{RELEASE}-operator"
@@ -47,6 +48,16 @@ def of(found: Found, check: str) -> list[tuple[str, str]]:
 def make(plane: ControlPlane, path: str, body: Mapping[str, Any]) -> None:
     status, answer = plane.request("POST", path, body)
     assert status in (200, 201, 409), answer
+
+
+@pytest.fixture(scope="module")
+def plane() -> Iterator[ControlPlane]:
+    """Yield a server of its own: what others leave cluster-wide would be in the way of the chart."""
+    if binaries() is None:
+        missing("kube-apiserver and etcd (hack/cluster/build.sh etcd kube-apiserver)")
+    with control_plane() as running:
+        running.install_crds()
+        yield running
 
 
 @pytest.fixture
