@@ -5,8 +5,8 @@ from datetime import datetime, timedelta
 
 from treadle.api.base import moment, stamp
 from treadle.control.engine.ports import EVENT, Object
-from treadle.local.kubelet.lifecycle import Told
 from treadle.local.server.api import MemoryApi
+from treadle.local.told import Told
 
 LASTS = timedelta(hours=1)
 """--event-ttl of kube-apiserver."""

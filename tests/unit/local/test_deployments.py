@@ -12,12 +12,12 @@ import pytest
 import virtual
 from treadle.api.base import moment, stamp
 from treadle.control.engine.ports import DEPLOYMENT, POD
-from treadle.local.controllers.controller import take_away
 from treadle.local.controllers.deployments import run_deployments
 from treadle.local.controllers.replicasets import decide, worth
 from treadle.local.controllers.rollout import REVISION, bounds, template_hash
 from treadle.local.server.api import Change, MemoryApi
 from treadle.local.server.types import REPLICA_SET
+from treadle.local.writing import take_away
 
 type Object = dict[str, Any]
 

@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 
 from treadle.api.base import stamp
-from treadle.local.kubelet.lifecycle import Container, Due, End, Told, due
+from treadle.local.kubelet.lifecycle import Container, Due, End, due
 from treadle.local.kubelet.podstatus import TERMINATED, lost, qos_class, status
+from treadle.local.told import Told
 
 type Object = dict[str, Any]
 

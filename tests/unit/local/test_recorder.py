@@ -4,9 +4,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from treadle.control.engine.ports import EVENT
-from treadle.local.kubelet.lifecycle import Told
 from treadle.local.recorder import forget, record
 from treadle.local.server.api import MemoryApi
+from treadle.local.told import Told
 
 BEGIN = datetime(2026, 3, 1, 12, tzinfo=UTC)
 POD: dict[str, Any] = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "p", "namespace": "demo", "uid": "u"}}

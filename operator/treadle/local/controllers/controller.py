@@ -8,10 +8,10 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from treadle.api.conditions import line
 from treadle.control.engine.objects import controller_uid, is_deleting
 from treadle.control.engine.ports import POD, Gvk, Key, Object
-from treadle.local.kubelet.lifecycle import Told
 from treadle.local.recorder import record
 from treadle.local.server.api import Change, MemoryApi
 from treadle.local.server.deletion import Policy
+from treadle.local.told import Told
 
 log = logging.getLogger(__name__)
 
@@ -82,13 +82,6 @@ async def children(api: MemoryApi, gvk: Gvk, owner: Object) -> list[Object]:
     return [raw for raw in found if controller_uid(raw) == owner["metadata"]["uid"]]
 
 
-async def write_status(api: MemoryApi, gvk: Gvk, raw: Object, status: Object) -> None:
-    """Replace the status of this very object, if it is still there and says something else."""
-    live = await api.get(gvk, raw["metadata"]["namespace"], raw["metadata"]["name"])
-    if live is not None and live["metadata"]["uid"] == raw["metadata"]["uid"] and live.get("status") != status:
-        api.put({**live, "status": status})
-
-
 async def start_pod(api: MemoryApi, owner: Object, labels: Mapping[str, str], rng: random.Random) -> Object:
     """Create a pod from an object's template."""
     while True:
@@ -138,14 +131,6 @@ async def end_pod(api: MemoryApi, pod: Object, annotations: Mapping[str, str] | 
         marks = {**(live["metadata"].get("annotations") or {}), **annotations}
         live = api.put({**live, "metadata": {**live["metadata"], "annotations": marks}})
     api.erase(live, Policy.BACKGROUND)
-
-
-def take_away(api: MemoryApi, pod: Object) -> None:
-    """Let a deleted pod go whose processes have ended, if it is still there."""
-    metadata = pod["metadata"]
-    live = api.find(POD.kind, metadata["namespace"], metadata["name"])
-    if live is not None and live["metadata"]["uid"] == metadata["uid"]:
-        api.erase(live, Policy.BACKGROUND, grace_seconds=0)
 
 
 def condition(raw: Object, kind: str) -> Object | None:

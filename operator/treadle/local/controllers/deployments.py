@@ -18,7 +18,7 @@ from datetime import datetime, timedelta
 from treadle.api.base import moment, stamp
 from treadle.control.engine.objects import controller_uid, is_deleting
 from treadle.control.engine.ports import DEPLOYMENT, POD, Key, Object
-from treadle.local.controllers.controller import children, control, keys_of, write_status
+from treadle.local.controllers.controller import children, control, keys_of
 from treadle.local.controllers.replicasets import run_replicasets
 from treadle.local.controllers.rollout import (
     REVISION,
@@ -36,10 +36,11 @@ from treadle.local.controllers.rollout import (
     step,
     wanted,
 )
-from treadle.local.kubelet.lifecycle import Told
 from treadle.local.recorder import record
 from treadle.local.server.api import MemoryApi
 from treadle.local.server.types import REPLICA_SET
+from treadle.local.told import Told
+from treadle.local.writing import write_status
 
 COMPONENT = "deployment-controller"
 PROGRESS_SECONDS = 600

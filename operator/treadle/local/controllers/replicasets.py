@@ -11,11 +11,12 @@ from datetime import datetime, timedelta
 from treadle.api.base import moment
 from treadle.control.engine.objects import is_deleting
 from treadle.control.engine.ports import POD, Key, Object
-from treadle.local.controllers.controller import children, condition, control, end_pod, keys_of, start_pod, write_status
-from treadle.local.kubelet.lifecycle import Told, is_over
+from treadle.local.controllers.controller import children, condition, control, end_pod, keys_of, start_pod
 from treadle.local.recorder import record
 from treadle.local.server.api import MemoryApi
 from treadle.local.server.types import REPLICA_SET
+from treadle.local.told import Told, is_over
+from treadle.local.writing import write_status
 
 COMPONENT = "replicaset-controller"
 

@@ -10,7 +10,7 @@ from treadle.api.names import canonical
 from treadle.control.engine.objects import controller_uid
 from treadle.control.engine.ports import Object
 from treadle.local.controllers.controller import LETTERS, reference
-from treadle.local.kubelet.lifecycle import is_over
+from treadle.local.told import is_over
 
 HASH_LABEL = "pod-template-hash"
 REVISION = "deployment.kubernetes.io/revision"

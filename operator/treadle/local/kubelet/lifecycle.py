@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 
 from treadle.api.base import moment
 from treadle.control.engine.ports import Object
+from treadle.local.told import Told
 
 FIRST_BACKOFF_SECONDS = 10
 LONGEST_BACKOFF_SECONDS = 300
@@ -16,14 +17,6 @@ EXIT_NOT_STARTED = 128
 
 type Containers = Mapping[str, "Container"]
 """How the containers stand, by name, init containers too."""
-
-
-@dataclass(frozen=True, slots=True)
-class Told:
-    """A reason in one word, and a message."""
-
-    reason: str
-    message: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,11 +149,6 @@ def _has_settled(end: End) -> bool:
 def names(spec: Object, field: str) -> list[str]:
     """Return the names of a pod's containers, or of its initContainers."""
     return [container["name"] for container in spec.get(field) or []]
-
-
-def is_over(pod: Object) -> bool:
-    """Say whether a pod has succeeded or failed."""
-    return (pod.get("status") or {}).get("phase") in ("Succeeded", "Failed")
 
 
 def grace_seconds(pod: Object) -> float:

@@ -1,12 +1,12 @@
 """What a pod's status says, from how its containers stand, in kubelet's own words."""
 
-from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
 from treadle.api.base import stamp
 from treadle.control.engine.ports import Object
-from treadle.local.kubelet.lifecycle import Container, Containers, End, Told, backoff_seconds, names, will_run
+from treadle.local.kubelet.lifecycle import Container, Containers, End, backoff_seconds, names, will_run
+from treadle.local.told import Told, dated
 
 EXIT_KILLED = 137
 TERMINATED = Told("Terminated", "Pod was terminated in response to imminent node shutdown.")
@@ -179,15 +179,6 @@ def _condition(kind: str, problem: Told | None) -> Object:
 def _said(told: Told) -> Object:
     said = {"reason": told.reason, "message": told.message}
     return {key: value for key, value in said.items() if value}
-
-
-def dated(conditions: Sequence[Object], before: Sequence[Object], now: datetime) -> list[Object]:
-    """Return conditions with the time at which each took its status."""
-    since = {(found["type"], found["status"]): found.get("lastTransitionTime") for found in before}
-    return [
-        {**found, "lastTransitionTime": since.get((found["type"], found["status"])) or stamp(now)}
-        for found in conditions
-    ]
 
 
 def qos_class(spec: Object) -> str:

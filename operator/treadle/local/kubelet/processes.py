@@ -27,15 +27,16 @@ from typing import Any
 
 from treadle.control.engine.objects import is_deleting
 from treadle.control.engine.ports import POD, Object
-from treadle.local.controllers.controller import take_away, write_status
 from treadle.local.kubelet import memory, podstatus
 from treadle.local.kubelet.addresses import Addresses
-from treadle.local.kubelet.lifecycle import grace_seconds, is_over
+from treadle.local.kubelet.lifecycle import grace_seconds
 from treadle.local.kubelet.poddir import PodDirectory
 from treadle.local.kubelet.podstatus import TERMINATED
 from treadle.local.kubelet.runner import MOUNTED, RETRY_SECONDS, Runner
 from treadle.local.recorder import forget
 from treadle.local.server.api import Change, MemoryApi
+from treadle.local.told import is_over
+from treadle.local.writing import take_away, write_status
 
 log = logging.getLogger(__name__)
 

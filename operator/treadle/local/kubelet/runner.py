@@ -10,17 +10,18 @@ from functools import partial
 
 from treadle.api.conditions import line
 from treadle.control.engine.ports import CONFIG_MAP, POD, Object
-from treadle.local.controllers.controller import write_status
 from treadle.local.kubelet import lifecycle, podstatus, probes, supervised
 from treadle.local.kubelet.addresses import trouble
 from treadle.local.kubelet.environment import NoImage, Place, mount_paths, references
-from treadle.local.kubelet.lifecycle import Container, Told, due, grace_seconds
+from treadle.local.kubelet.lifecycle import Container, due, grace_seconds
 from treadle.local.kubelet.mounts import Missing, mapped
 from treadle.local.kubelet.poddir import LOG_TAIL_BYTES, Objects, PodDirectory, memory_limit, tail
 from treadle.local.kubelet.podstatus import EXIT_KILLED
 from treadle.local.recorder import record
 from treadle.local.server.api import MemoryApi
 from treadle.local.server.types import SECRET
+from treadle.local.told import Told
+from treadle.local.writing import write_status
 
 NODE = "local"
 RETRY_SECONDS = 2.0
